@@ -1,0 +1,150 @@
+package inventory
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+)
+
+// Mistake is one thing that is wrong with an inventory.
+type Mistake struct {
+	// File is the name of the file as it was opened.
+	File string
+	// Line counts from 1; 0 means that the mistake belongs to no line, such as a file that cannot be read.
+	Line int
+	// Message says what is wrong and what to write instead.
+	Message string
+}
+
+func (m Mistake) String() string {
+	return place{file: &file{name: m.File}, line: m.Line}.String() + ": " + m.Message
+}
+
+// Error is what [Load] and [Parse] return for a bad inventory: all that is wrong with it.
+type Error struct {
+	// Mistakes are sorted by file, in the order in which the files were read, and line. There is at least one.
+	Mistakes []Mistake
+}
+
+// Error has one line per mistake.
+func (e *Error) Error() string {
+	lines := make([]string, len(e.Mistakes))
+	for i, m := range e.Mistakes {
+		lines[i] = m.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// file is one file of the inventory.
+type file struct {
+	name  string
+	order int // 0 for the main file, then in the order of reading
+}
+
+// place is where a value stands. The zero place is that of a value which was not given.
+type place struct {
+	file *file
+	line int
+}
+
+func (at place) String() string {
+	if at.line == 0 {
+		return at.file.name
+	}
+	return fmt.Sprintf("%s:%d", at.file.name, at.line)
+}
+
+func (at place) compare(other place) int {
+	return cmp.Or(cmp.Compare(at.file.order, other.file.order), cmp.Compare(at.line, other.line))
+}
+
+// report collects mistakes and notices in whatever order they are found.
+type report struct {
+	mistakes []located
+	later    map[string]place // key without effect yet: its first place
+}
+
+type located struct {
+	at      place
+	message string
+}
+
+func (r *report) mistake(at place, format string, args ...any) {
+	r.mistakes = append(r.mistakes, located{at, fmt.Sprintf(format, args...)})
+}
+
+// notYet notes that a key is used whose function comes with a later version.
+func (r *report) notYet(key string, at place) {
+	if first, ok := r.later[key]; ok && first.compare(at) <= 0 {
+		return
+	}
+	if r.later == nil {
+		r.later = make(map[string]place)
+	}
+	r.later[key] = at
+}
+
+// err is nil if there were no mistakes, and an *Error otherwise.
+func (r *report) err() error {
+	if len(r.mistakes) == 0 {
+		return nil
+	}
+	slices.SortFunc(r.mistakes, func(a, b located) int {
+		return cmp.Or(a.at.compare(b.at), cmp.Compare(a.message, b.message))
+	})
+	e := &Error{}
+	for _, m := range slices.Compact(r.mistakes) {
+		e.Mistakes = append(e.Mistakes, Mistake{File: m.at.file.name, Line: m.at.line, Message: m.message})
+	}
+	return e
+}
+
+func (r *report) notices() []string {
+	keys := make([]string, 0, len(r.later))
+	for key := range r.later {
+		keys = append(keys, key)
+	}
+	slices.SortFunc(keys, func(a, b string) int {
+		return cmp.Or(r.later[a].compare(r.later[b]), cmp.Compare(a, b))
+	})
+	notices := make([]string, len(keys))
+	for i, key := range keys {
+		notices[i] = fmt.Sprintf("%s: %s: %s with a later version; it has no effect yet", r.later[key], key, comes(key))
+	}
+	return notices
+}
+
+// comes says what comes with a key that has no effect yet.
+func comes(key string) string {
+	switch key {
+	case "units":
+		return "resolving globs comes"
+	case "collector.state":
+		return "the state file comes"
+	case "collector.listen":
+		return "the HTTP server comes"
+	case "collector.flap_burst", "collector.flap_refill", "broker.unroutable_for":
+		return "events come"
+	case "broker.outbox_max_messages", "broker.outbox_max_bytes":
+		return "the outbox comes"
+	case "broker.queues":
+		return "declaring queues comes"
+	case "ssh.jump":
+		return "connecting through jump hosts comes"
+	case "ssh.become":
+		return "the commands that need it come"
+	default:
+		return "this comes"
+	}
+}
+
+// reason is a file error without the path, which the message has already.
+func reason(err error) error {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		return pathErr.Err
+	}
+	return err
+}

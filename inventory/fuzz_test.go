@@ -1,0 +1,61 @@
+package inventory
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// FuzzParse holds that a file is either refused with a place for every mistake or gives hosts that keep what the package
+// promises.
+func FuzzParse(f *testing.F) {
+	seeds, err := filepath.Glob("testdata/bad/*.toml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range append(seeds, "reference.toml", "example.toml") {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	cfg := testConfig(nil)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		inv, err := Parse("x.toml", data, cfg)
+		if err != nil {
+			all, ok := errors.AsType[*Error](err)
+			if !ok || inv != nil || len(all.Mistakes) == 0 {
+				t.Fatalf("a %T and %v", err, inv)
+			}
+			for _, m := range all.Mistakes {
+				if m.Line < 1 || m.Line > strings.Count(string(data), "\n")+1 || m.Message == "" {
+					t.Errorf("%+v", m)
+				}
+			}
+			return
+		}
+		checkPromises(t, inv)
+	})
+}
+
+func checkPromises(t *testing.T, inv *Inventory) {
+	t.Helper()
+	last := ""
+	for _, h := range inv.Hosts {
+		if h.Name <= last || !isName(h.Name) || !isName(h.Group) || h.Address == "" || h.Labels == nil {
+			t.Errorf("after %q comes %+v", last, h)
+		}
+		last = h.Name
+		if h.Interval <= 0 || h.Timeout <= 0 || h.ConnectTimeout <= 0 || h.SSH.Port < 1 || h.SSH.User == "" {
+			t.Errorf("host without a default: %+v", h)
+		}
+		for _, unit := range h.Units {
+			if full, err := UnitName(unit); full != unit || err != nil {
+				t.Errorf("host %s has the unit %q: %v", h.Name, unit, err)
+			}
+		}
+	}
+}

@@ -1,0 +1,112 @@
+// Package inventory reads the TOML file that says which hosts are watched, which systemd units on each, how they are
+// reached over SSH, and where the messages go.
+//
+// A file becomes an [Inventory] in four steps:
+//
+//	bytes -> TOML and a line index -> raw mirror of the file -> groups and defaults merged -> hosts
+//
+// Guarantees: nothing of a bad file is used. Every mistake that can be told apart is reported at once as
+// FILE:LINE: what is wrong and what to write instead (see [Error]); only where a file is not TOML at all are the checks
+// that need the whole inventory left out. No other package sees TOML, ranges, globs of files or text durations. Nothing
+// is dialled and, of the files that the inventory names, only their being readable is looked at. Secrets are in
+// [Broker.URLs] only, which its String, Format and LogValue methods redact.
+//
+// reference.toml beside this package documents every key.
+package inventory
+
+import "time"
+
+// DefaultPath is where the inventory is when nothing else is said.
+const DefaultPath = "/etc/service_manager/inventory.toml"
+
+// DefaultGroup is the group of a host that names none. It exists also where no [groups.default] defines it.
+const DefaultGroup = "default"
+
+// Inventory is a file, its includes and all defaults, resolved. It is not changed after Parse has returned it, so it may
+// be read from several goroutines; its hosts share slices and maps, which must not be written to.
+type Inventory struct {
+	// Files are the names of all files read, the main one first.
+	Files []string
+	// Collector says how the hosts are polled.
+	Collector Collector
+	// Broker says where the messages go. Its URLs are empty where the file names no broker.
+	Broker Broker
+	// Hosts are the enabled hosts, sorted by name.
+	Hosts []Host
+	// Notices name the keys that are understood but have no effect yet, each once, as FILE:LINE: text.
+	Notices []string
+
+	parents  map[string]string // every group and its parent, "" for none
+	disabled map[string]bool   // hosts with enabled = false
+}
+
+// Collector is the [collector] table with its defaults applied.
+type Collector struct {
+	// Name stands in every message and in the routing key of the collector's own ones. Default: the first word of the
+	// hostname.
+	Name string
+	// Interval is the time from one poll of a host to its next, 10 s by default; a group or host may have its own.
+	Interval time.Duration
+	// Timeout bounds a poll on a standing connection. 0 means that each host derives its own, see Host.Timeout.
+	Timeout time.Duration
+	// ConnectTimeout bounds DNS, TCP, handshake and authentication together, jumps included; 5 s by default.
+	ConnectTimeout time.Duration
+	// Parallel is how many polls may be in flight, 512 by default.
+	Parallel int
+	// Dials is how many handshakes may be in flight, 64 by default.
+	Dials int
+	// State is the path of the state file: as configured, else state.db in $STATE_DIRECTORY, else below
+	// /var/lib/service_manager.
+	State string
+	// Listen is the address of the HTTP server, empty for none.
+	Listen string
+	// FlapBurst is how many events a unit may send in a row, 6 by default.
+	FlapBurst int
+	// FlapRefill is the time after which a unit may send one more, 10 s by default.
+	FlapRefill time.Duration
+}
+
+// Host is one host with everything from its groups and the defaults merged in.
+type Host struct {
+	Name string
+	// Address is a host name or an IP address (IPv6 without brackets), without a port.
+	Address string
+	Group   string
+	// Labels are those of the groups and the host, the nearest winning. Never nil.
+	Labels map[string]string
+	// Units are exact unit names with their type suffix, in the order given (the outermost group's first), each once.
+	Units []string
+	// Globs are the patterns among the host's units, for systemctl to match as they are.
+	Globs []string
+	// Interval is the host's own, its group's or the collector's.
+	Interval time.Duration
+	// Timeout is the collector's or, where it has none, 80 % of Interval, at least 1 s and at most 8 s.
+	Timeout        time.Duration
+	ConnectTimeout time.Duration
+	SSH            SSH
+}
+
+// SSH says how a host is reached. The terms are those of ssh_config(5). All paths are absolute, or relative to the
+// working directory if the inventory's own path was.
+type SSH struct {
+	User string
+	Port int
+	// IdentityFile is the one private key to offer; empty means the usual ones of ~/.ssh.
+	IdentityFile   string
+	PassphraseFile string
+	// CertificateFile is an OpenSSH user certificate for the key.
+	CertificateFile string
+	Agent           bool
+	// KnownHosts are the files of known host keys; nil means ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts.
+	KnownHosts []string
+	// HostKeyAlias is looked up in KnownHosts in place of address and port.
+	HostKeyAlias string
+	// ConfigFile is an OpenSSH client configuration to take missing values from.
+	ConfigFile string
+	// Jump is a host of the inventory or [user@]host:port; empty for a direct connection.
+	Jump string
+	// Become is empty or "sudo": how the operator commands get their rights.
+	Become string
+	// Keepalive is the interval of keepalive requests on an idle connection, 0 for none.
+	Keepalive time.Duration
+}

@@ -1,0 +1,203 @@
+package inventory
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Config is what Parse takes from its surroundings. The zero value is this process and its file system.
+type Config struct {
+	// LookupEnv finds the variables of ${NAME} and $STATE_DIRECTORY; nil means os.LookupEnv.
+	LookupEnv func(name string) (string, bool)
+	// ReadFile reads included files and the password file; nil means os.ReadFile.
+	ReadFile func(name string) ([]byte, error)
+	// Glob finds the files of an include pattern; nil means filepath.Glob.
+	Glob func(pattern string) ([]string, error)
+	// Readable says why a file that the inventory names cannot be read; nil means to open and close it.
+	Readable func(name string) error
+	// User is the default of ssh.user; empty means the user of this process.
+	User string
+	// Home is the folder of ~/; empty means that of the user of this process, as OpenSSH takes it.
+	Home string
+	// Hostname is the default of collector.name, up to its first dot; empty means os.Hostname.
+	Hostname string
+}
+
+func (c Config) withDefaults() Config {
+	if c.LookupEnv == nil {
+		c.LookupEnv = os.LookupEnv
+	}
+	if c.ReadFile == nil {
+		c.ReadFile = os.ReadFile
+	}
+	if c.Glob == nil {
+		c.Glob = filepath.Glob
+	}
+	if c.Readable == nil {
+		c.Readable = readable
+	}
+	if c.User == "" || c.Home == "" {
+		if me, err := user.Current(); err == nil { // without one, the keys that need it are asked for
+			c.User, c.Home = cmp.Or(c.User, me.Username), cmp.Or(c.Home, me.HomeDir)
+		}
+	}
+	if c.Hostname == "" {
+		c.Hostname, _ = os.Hostname() // an empty name is asked for by collector.name
+	}
+	return c
+}
+
+// readable opens a file if that cannot block.
+func readable(name string) error {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return err
+	case info.IsDir():
+		return errors.New("it is a folder")
+	case !info.Mode().IsRegular():
+		return nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// Load reads the inventory at path and what it includes. The error is an *Error. Where the caller has no path of its
+// own, it passes DefaultPath.
+func Load(path string) (*Inventory, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, &Error{Mistakes: []Mistake{{
+			File: path, Message: fmt.Sprintf("cannot be read: %v; name another inventory with --inventory", reason(err)),
+		}}}
+	}
+	return Parse(path, data, Config{})
+}
+
+// Parse reads an inventory from data. Its name stands in messages, and its folder is where relative paths begin, also
+// those in included files. The error is an *Error with every mistake.
+func Parse(name string, data []byte, cfg Config) (*Inventory, error) {
+	p := &parser{cfg: cfg.withDefaults(), dir: filepath.Dir(name), access: make(map[string]error)}
+	files := p.read(name, data)
+	if files == nil {
+		return nil, p.err()
+	}
+	main := files[0]
+	inv := &Inventory{Collector: p.collector(&main.Collector), Broker: p.broker(&main.Broker)}
+	for _, f := range p.files {
+		inv.Files = append(inv.Files, f.name)
+	}
+	base := p.ssh(SSH{User: p.cfg.User, Port: 22}, &main.SSH)
+	groups := p.groups(files, settings{
+		labels: map[string]string{}, interval: inv.Collector.Interval, ssh: base,
+	})
+	fleet := p.fleet(files, groups, &inv.Collector)
+	p.checkJumps(fleet)
+	if err := p.err(); err != nil {
+		return nil, err
+	}
+	inv.Hosts, inv.disabled, inv.parents = fleet.hosts, fleet.disabled, groups.parents()
+	inv.Notices = p.notices()
+	return inv, nil
+}
+
+// parser turns the raw mirror into an Inventory.
+type parser struct {
+	report
+
+	cfg    Config
+	dir    string           // where relative paths begin
+	files  []*file          // as read
+	access map[string]error // whether a named file can be read
+	jumps  []text           // every ssh.jump that names a host of the inventory
+	hints  int              // see hint
+}
+
+// read decodes the main file and its includes. It returns nil if one of them is not TOML: the checks of the whole would
+// then complain of what only that file defines.
+func (p *parser) read(name string, data []byte) []*rawFile {
+	main, whole := p.add(name, data)
+	if !whole {
+		return nil
+	}
+	files := []*rawFile{main}
+	seen := map[string]bool{filepath.Clean(name): true} // the included names are clean, and in the same folder
+	for _, pattern := range main.Include.v {
+		for _, name := range p.included(pattern) {
+			if seen[name] {
+				continue
+			}
+			seen[name] = true
+			data, err := p.cfg.ReadFile(name)
+			if err != nil {
+				p.mistake(pattern.at, "include: %s cannot be read: %v", name, reason(err))
+				continue
+			}
+			f, ok := p.add(name, data)
+			if ok {
+				p.checkIncluded(f)
+				files = append(files, f)
+			}
+			whole = whole && ok
+		}
+	}
+	if !whole {
+		return nil
+	}
+	return files
+}
+
+func (p *parser) add(name string, data []byte) (*rawFile, bool) {
+	f := &file{name: name, order: len(p.files)}
+	p.files = append(p.files, f)
+	return p.decode(f, data)
+}
+
+// included returns the files of one entry of include. A name must exist, a pattern may match nothing. As in a shell, a
+// pattern does not match files that begin with a dot, such as those an editor leaves.
+func (p *parser) included(entry text) []string {
+	pattern, ok := p.path(entry, "include")
+	if !ok {
+		return nil
+	}
+	if !strings.ContainsAny(pattern, `*?[\`) {
+		return []string{pattern}
+	}
+	names, err := p.cfg.Glob(pattern)
+	if err != nil {
+		p.mistake(entry.at, "include: %q is not a pattern for files; close each [ with ]", entry.v)
+	}
+	hidden := strings.HasPrefix(filepath.Base(pattern), ".")
+	names = slices.DeleteFunc(names, func(name string) bool {
+		return !hidden && strings.HasPrefix(filepath.Base(name), ".")
+	})
+	slices.Sort(names)
+	return names
+}
+
+func (p *parser) checkIncluded(f *rawFile) {
+	refuse := func(at place, key string) {
+		p.mistake(at, "%s belongs in %s; an included file holds groups and hosts only", key, p.files[0].name)
+	}
+	if f.Include.given() {
+		refuse(f.Include.at, "include")
+	}
+	if f.Collector.given() {
+		refuse(f.Collector.at, "[collector]")
+	}
+	if f.Broker.given() {
+		refuse(f.Broker.at, "[broker]")
+	}
+	if f.SSH.given() {
+		refuse(f.SSH.at, "[ssh]")
+	}
+}
