@@ -1,0 +1,227 @@
+package hosts
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+	"unicode"
+
+	"golang.org/x/crypto/ssh"
+
+	"service_manager/inventory"
+)
+
+// connect dials h and ends with an authenticated connection, or with an [Error], before ctx ends.
+func (p *Pool) connect(ctx context.Context, h inventory.Host) (*conn, error) {
+	signer, err := p.signers.load(h.SSH.IdentityFile)
+	if err != nil {
+		return nil, fail(AuthFailed, "%w", err)
+	}
+	known, err := p.hostKeys.open(h.SSH.KnownHosts)
+	if err != nil {
+		return nil, fail(HostKeyUnknown, "%w", err)
+	}
+	raw, err := p.dial(ctx, "tcp", net.JoinHostPort(h.Address, strconv.Itoa(h.SSH.Port)))
+	if err != nil {
+		return nil, dialError(ctx, err)
+	}
+	t := &transport{Conn: raw}
+	stop := context.AfterFunc(ctx, t.abort)
+	hs := handshake{host: h, transport: t}
+	client, chans, reqs, err := ssh.NewClientConn(t, lookupAddress(h), hs.config(signer, known))
+	if !stop() && err == nil {
+		err = context.Cause(ctx)
+		t.abort()
+	}
+	if err != nil {
+		return nil, hs.explain(ctx, err)
+	}
+	return newConn(t, client, chans, reqs), nil
+}
+
+// dialError names the outcome of a TCP connection that did not come about.
+func dialError(ctx context.Context, err error) *Error {
+	if cause := context.Cause(ctx); errors.Is(cause, context.Canceled) {
+		return fail(Unreachable, "connecting was interrupted: %w", cause)
+	}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		if dns.IsNotFound {
+			return fail(Unreachable, "no address found for %s: %w; is the name in DNS or /etc/hosts? Else set the host's address", dns.Name, err)
+		}
+		return fail(Unreachable, "resolving %s: %w", dns.Name, err)
+	}
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fail(Unreachable, "connection refused: %w; is sshd running there, and on this port?", err)
+	case isTimeout(err):
+		return fail(Unreachable, "no answer to the TCP connection: %w; is the host up, and does a firewall drop the port?", err)
+	}
+	return fail(Unreachable, "connecting: %w", err)
+}
+
+func isTimeout(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// A handshake gathers what it takes to explain how it failed; golang.org/x/crypto/ssh tells most of it only as text.
+type handshake struct {
+	host      inventory.Host
+	transport *transport
+	keyError  *Error // the host key was refused
+	keyPassed bool   // the host key was accepted: what follows is authentication
+	banner    string // what sshd said to the user before authentication (sshd_config(5), Banner)
+}
+
+func (hs *handshake) config(signer ssh.Signer, known *knownHosts) *ssh.ClientConfig {
+	check := known.check(hs.host)
+	return &ssh.ClientConfig{
+		User: hs.host.SSH.User,
+		Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)},
+		HostKeyCallback: func(name string, remote net.Addr, key ssh.PublicKey) error {
+			err := check(name, remote, key)
+			if err != nil {
+				hs.keyError, _ = errors.AsType[*Error](err)
+				return err
+			}
+			hs.keyPassed = true
+			return nil
+		},
+		// Without this the server chooses a key type that known_hosts may not hold, which looks like a changed key
+		// (golang/go#29286). Empty for an unknown host: then any type will do to name it.
+		HostKeyAlgorithms: known.db.HostKeyAlgorithms(lookupAddress(hs.host)),
+		ClientVersion:     "SSH-2.0-service_manager",
+		BannerCallback: func(message string) error {
+			hs.banner = oneLine(message, 200)
+			return nil
+		},
+	}
+}
+
+// explain names the outcome of a handshake that failed with err.
+func (hs *handshake) explain(ctx context.Context, err error) *Error {
+	switch cause := context.Cause(ctx); {
+	case hs.keyError != nil:
+		return hs.keyError
+	case errors.Is(cause, context.Canceled):
+		return fail(Timeout, "the handshake was interrupted: %w", cause)
+	case cause != nil:
+		return hs.explainLate()
+	case strings.Contains(err.Error(), "unable to authenticate"), // ssh/client_auth.go, clientAuthenticate
+		strings.Contains(err.Error(), "Too many authentication failures"): // OpenSSH's text in a disconnect, reason 2
+		return fail(AuthFailed, "user %s: the key was not accepted: %w; is it in the account's authorized_keys, and may the account log in?",
+			hs.host.SSH.User, err)
+	}
+	if _, ok := errors.AsType[*ssh.AlgorithmNegotiationError](err); ok {
+		return fail(ProtocolError, "%w; this sshd is too old, or restricted, for the algorithms that are safe today", err)
+	}
+	if hs.keyPassed && closed(err) {
+		return fail(Denied, "sshd hung up during authentication%s; look into its log: is the account locked, expired, or kept out by pam_nologin?",
+			optional(" and said: ", hs.banner))
+	}
+	return hs.explainGreeting(err)
+}
+
+func (hs *handshake) explainLate() *Error {
+	switch {
+	case hs.keyPassed:
+		return fail(Timeout, "authentication was not finished within %v", hs.host.ConnectTimeout)
+	case len(hs.transport.greeting()) == 0:
+		return fail(Timeout, "TCP connected, but no SSH banner came within %v; sshd, or the host, may hang", hs.host.ConnectTimeout)
+	}
+	return fail(Timeout, "the SSH handshake was not finished within %v", hs.host.ConnectTimeout)
+}
+
+// explainGreeting tells by the server's first bytes an sshd that refuses us from one that is none.
+func (hs *handshake) explainGreeting(err error) *Error {
+	greeting := hs.transport.greeting()
+	switch {
+	case len(greeting) == 0 && closed(err):
+		return fail(Throttled, "sshd hung up before its banner: too many connections at once (MaxStartups), or a penalty for this address (PerSourcePenalties): %w", err)
+	case bytes.Contains(greeting, []byte("Not allowed at this time")), bytes.Contains(greeting, []byte("Exceeded MaxStartups")):
+		return fail(Throttled, "sshd refused this address: %q (sshd_config(5): MaxStartups, PerSourcePenalties)", oneLine(string(greeting), 100))
+	case !bytes.Contains(greeting, []byte("SSH-")):
+		return fail(ProtocolError, "no SSH server: it greets with %q: %w", oneLine(string(greeting), 60), err)
+	}
+	return fail(ProtocolError, "%w", err)
+}
+
+// closed reports whether err says that the peer closed the connection.
+func closed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed)
+}
+
+// transport is the TCP connection below SSH. It remembers the server's first bytes, and can be aborted.
+type transport struct {
+	net.Conn
+	first [256]byte
+	n     int
+}
+
+// Read is called by one goroutine only, as all of golang.org/x/crypto/ssh's reading is.
+func (t *transport) Read(b []byte) (int, error) {
+	n, err := t.Conn.Read(b)
+	if t.n < len(t.first) && n > 0 {
+		t.n += copy(t.first[t.n:], b[:n])
+	}
+	return n, err
+}
+
+// greeting returns the server's first bytes. It must not run beside Read.
+func (t *transport) greeting() []byte { return t.first[:t.n] }
+
+// abort closes the connection: the only way to unblock golang.org/x/crypto/ssh, whose calls take no context and no
+// deadline (golang/go#26643).
+func (t *transport) abort() {
+	_ = t.Close() // Nothing is lost that was not given up already.
+}
+
+// defaultDial is [Config.Dial] unless another is set. Keepalives and the user timeout (tcp(7)) end a connection whose
+// peer vanished, also in the middle of a write, which no deadline reaches.
+func defaultDial(ctx context.Context, network, address string) (net.Conn, error) {
+	dialer := net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
+		Control:         limitUnacknowledged,
+	}
+	return dialer.DialContext(ctx, network, address)
+}
+
+// oneLine makes what a host said fit into an error: one line of at most limit bytes, without control characters, which would
+// otherwise reach a terminal.
+func oneLine(s string, limit int) string {
+	s = strings.ToValidUTF8(strings.Join(strings.Fields(s), " "), "�")
+	long := len(s) > limit
+	if long {
+		s = strings.ToValidUTF8(s[:limit], "")
+	}
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '·'
+	}, s)
+	if long {
+		s += "…"
+	}
+	return s
+}
+
+func optional(prefix, s string) string {
+	if s == "" {
+		return ""
+	}
+	return prefix + s
+}
+
+// target names a host's SSH endpoint in errors.
+func target(h inventory.Host) string {
+	return fmt.Sprintf("%s@%s", h.SSH.User, net.JoinHostPort(h.Address, strconv.Itoa(h.SSH.Port)))
+}

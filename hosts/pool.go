@@ -1,0 +1,179 @@
+package hosts
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"service_manager/hosts/systemctl"
+	"service_manager/inventory"
+)
+
+// Config configures a [Pool]. Its zero value works.
+type Config struct {
+	// Dial opens the TCP connections. Nil means a [net.Dialer] with keepalives.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// A Pool keeps one SSH connection per host. It is safe for concurrent use; calls for the same host take turns.
+type Pool struct {
+	dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	signers  signers
+	hostKeys hostKeys
+
+	mu     sync.Mutex
+	links  map[string]*link // by host name
+	closed bool
+}
+
+// A link is what the pool knows of one host.
+type link struct {
+	turn    chan struct{} // holds a value while someone uses the link
+	conn    *conn         // nil when there is none
+	version int           // of systemd as last seen, 0 before that; it outlives the connection
+}
+
+// New returns an empty pool.
+func New(config Config) *Pool {
+	p := &Pool{dial: config.Dial, links: make(map[string]*link)}
+	if p.dial == nil {
+		p.dial = defaultDial
+	}
+	return p
+}
+
+// Connect gives h a new connection, in place of one that it may have. It takes at most h.ConnectTimeout. The error is an [Error].
+func (p *Pool) Connect(ctx context.Context, h inventory.Host) error {
+	ctx, cancel := context.WithTimeout(ctx, h.ConnectTimeout)
+	defer cancel()
+	l, err := p.take(ctx, h)
+	if err != nil {
+		return err
+	}
+	defer l.release()
+	l.drop()
+	c, err := p.connect(ctx, h)
+	if err != nil {
+		return at(h, err)
+	}
+	l.conn = c
+	return nil
+}
+
+// Poll asks h for the state of its units over its standing connection. It takes at most h.Timeout. The error is an [Error]. It
+// wraps [ErrNotConnected] where there is no connection, or the one there was proved dead before the answer was whole: such a
+// poll is worth one [Pool.Connect] and another try. The connection is dropped where it can no longer be trusted.
+func (p *Pool) Poll(ctx context.Context, h inventory.Host) (Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
+	defer cancel()
+	l, err := p.take(ctx, h)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	defer l.release()
+	if l.conn == nil || !l.conn.alive() {
+		l.drop()
+		return Snapshot{}, at(h, fail(Unreachable, "%w", ErrNotConnected))
+	}
+	started := time.Now()
+	answer, err := l.ask(ctx, h)
+	if err != nil {
+		return Snapshot{}, at(h, err)
+	}
+	return Snapshot{Manager: answer.Manager, BootID: answer.BootID, Units: answer.Units, Took: time.Since(started)}, nil
+}
+
+// Connected reports whether h has a connection that stood when last heard of.
+func (p *Pool) Connected(name string) bool {
+	p.mu.Lock()
+	l := p.links[name]
+	p.mu.Unlock()
+	if l == nil {
+		return false
+	}
+	select {
+	case l.turn <- struct{}{}:
+		defer l.release()
+		return l.conn != nil && l.conn.alive()
+	default: // In use, so it stands, or is about to.
+		return true
+	}
+}
+
+// Close ends all connections. Calls still under way end with an error, later ones too.
+func (p *Pool) Close() {
+	p.mu.Lock()
+	p.closed = true
+	links := p.links
+	p.links = make(map[string]*link)
+	p.mu.Unlock()
+	for _, l := range links {
+		l.turn <- struct{}{}
+		l.drop()
+	}
+}
+
+// take waits for the turn to use h's link.
+func (p *Pool) take(ctx context.Context, h inventory.Host) (*link, error) {
+	p.mu.Lock()
+	l := p.links[h.Name]
+	if l == nil && !p.closed {
+		l = &link{turn: make(chan struct{}, 1)}
+		p.links[h.Name] = l
+	}
+	p.mu.Unlock()
+	if l == nil {
+		return nil, at(h, fail(Unreachable, "the pool is closed"))
+	}
+	select {
+	case l.turn <- struct{}{}:
+		return l, nil
+	case <-ctx.Done():
+		return nil, at(h, fail(Timeout, "waiting for another poll of the host: %w", context.Cause(ctx)))
+	}
+}
+
+func (l *link) release() { <-l.turn }
+
+// drop closes the connection, if there is one.
+func (l *link) drop() {
+	if l.conn != nil {
+		l.conn.close()
+		l.conn = nil
+	}
+}
+
+// ask runs one query on the standing connection, and a second one when the first showed a systemd that must be asked in another way.
+func (l *link) ask(ctx context.Context, h inventory.Host) (systemctl.Answer, error) {
+	for {
+		query := systemctl.Query{Nonce: systemctl.NewNonce(), Units: h.Units, Version: l.version, Limit: h.Timeout * 9 / 10}
+		command, err := query.Command()
+		if err != nil {
+			return systemctl.Answer{}, fail(CommandFailed, "%w", err)
+		}
+		out, err := l.conn.exec(ctx, command)
+		if err != nil {
+			l.drop()
+			return systemctl.Answer{}, explainExec(err, h.Timeout)
+		}
+		answer, err := query.Parse(out.stdout, out.stderr)
+		if err != nil {
+			return systemctl.Answer{}, explainAnswer(out, err)
+		}
+		asked := l.version
+		l.version = answer.Manager.VersionNumber
+		if !answer.Regroup || asked == l.version {
+			return answer, nil
+		}
+	}
+}
+
+// at names the host in an error of this package.
+func at(h inventory.Host, err error) error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		e.Target = target(h)
+	}
+	return err
+}

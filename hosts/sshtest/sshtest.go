@@ -1,0 +1,236 @@
+// Package sshtest is an SSH server in the process, for tests and for the simulated fleet: it speaks the real protocol on a real
+// TCP socket with real keys, and answers exec requests with a function instead of a shell.
+package sshtest
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sourcegraph/conc"
+	"golang.org/x/crypto/ssh"
+)
+
+// Config configures a [Server].
+type Config struct {
+	// Address to listen on, "127.0.0.1:0" where empty.
+	Address string
+	// HostKey that the server shows. Nil means a new ed25519 key.
+	HostKey ssh.Signer
+	// MoreHostKeys are keys of other types that the server has beside HostKey.
+	MoreHostKeys []ssh.Signer
+	// UserKey is the one key that may log in, as any user. Nil means that none may.
+	UserKey ssh.PublicKey
+	// Exec runs a command: it writes its output and returns its exit status, or a negative number to end the session without one.
+	// The context ends when the connection does. Nil refuses every command.
+	Exec func(ctx context.Context, command string, stdout, stderr io.Writer) int
+	// Greet, where set, is called with each new TCP connection before SSH begins; the connection is closed when it returns false. The
+	// context ends when the server is closed.
+	Greet func(context.Context, net.Conn) bool
+}
+
+// A Server serves until it is closed.
+type Server struct {
+	config   Config
+	ssh      *ssh.ServerConfig
+	addr     *net.TCPAddr
+	ctx      context.Context //nolint:containedctx // It is the server's lifetime, which no caller has.
+	stop     context.CancelFunc
+	served   conc.WaitGroup
+	accepted atomic.Int64
+
+	mu       sync.Mutex
+	listener net.Listener // nil while suspended
+	conns    map[net.Conn]struct{}
+}
+
+// Start begins to serve.
+func Start(config Config) (*Server, error) {
+	if config.HostKey == nil {
+		var err error
+		if _, config.HostKey, err = NewKey(); err != nil {
+			return nil, err
+		}
+	}
+	if config.Address == "" {
+		config.Address = "127.0.0.1:0"
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s := &Server{config: config, ctx: ctx, stop: stop, conns: make(map[net.Conn]struct{})}
+	s.ssh = &ssh.ServerConfig{PublicKeyCallback: s.authenticate}
+	s.ssh.AddHostKey(config.HostKey)
+	for _, key := range config.MoreHostKeys {
+		s.ssh.AddHostKey(key)
+	}
+	if err := s.listen(config.Address); err != nil {
+		stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+// NewKey makes an ed25519 key. It returns the private key as a PEM block, as OpenSSH writes it, beside the signer.
+func NewKey() ([]byte, ssh.Signer, error) {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	block, err := ssh.MarshalPrivateKey(private, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	signer, err := ssh.NewSignerFromKey(private)
+	return pem.EncodeToMemory(block), signer, err
+}
+
+// listen begins to accept connections at address.
+func (s *Server) listen(address string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.ctx.Err() != nil:
+		return net.ErrClosed
+	case s.listener != nil:
+		return nil
+	}
+	listener, err := new(net.ListenConfig).Listen(s.ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	addr, ok := listener.Addr().(*net.TCPAddr)
+	if !ok {
+		_ = listener.Close() // Nothing is pending on it.
+		return fmt.Errorf("sshtest: listening on a %T", listener.Addr())
+	}
+	s.listener, s.addr = listener, addr
+	s.served.Go(func() { s.accept(listener) })
+	return nil
+}
+
+// Addr is the address the server listens on, also while it is suspended.
+func (s *Server) Addr() *net.TCPAddr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addr
+}
+
+// HostKey is the public key that the server shows.
+func (s *Server) HostKey() ssh.PublicKey { return s.config.HostKey.PublicKey() }
+
+// Accepted is how many connections there have been.
+func (s *Server) Accepted() int { return int(s.accepted.Load()) }
+
+// Disconnect closes all connections; new ones are welcome.
+func (s *Server) Disconnect() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		_ = c.Close() // It is meant to break.
+	}
+}
+
+// Suspend makes the server like a host that went down: it closes all connections, and new ones are refused. It does not
+// wait, so that Exec may call it.
+func (s *Server) Suspend() {
+	s.mu.Lock()
+	if s.listener != nil {
+		_ = s.listener.Close() // Nothing is pending on a listener.
+		s.listener = nil
+	}
+	s.mu.Unlock()
+	s.Disconnect()
+}
+
+// Resume ends Suspend, at the same address. It fails where that was taken in the meantime, or the server is closed.
+func (s *Server) Resume() error { return s.listen(s.Addr().String()) }
+
+// Close ends the server and all its connections, and waits for them.
+func (s *Server) Close() {
+	s.stop()
+	s.Suspend()
+	s.served.Wait()
+}
+
+func (s *Server) authenticate(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+	if s.config.UserKey == nil || string(key.Marshal()) != string(s.config.UserKey.Marshal()) {
+		return nil, errors.New("not the authorized key")
+	}
+	return &ssh.Permissions{}, nil
+}
+
+func (s *Server) accept(listener net.Listener) {
+	for {
+		c, err := listener.Accept()
+		if err != nil {
+			return // Closed.
+		}
+		s.accepted.Add(1)
+		s.mu.Lock()
+		s.conns[c] = struct{}{}
+		s.mu.Unlock()
+		s.served.Go(func() { s.serve(c) })
+	}
+}
+
+func (s *Server) serve(c net.Conn) {
+	defer func() {
+		_ = c.Close() // The peer may have closed it already.
+		s.mu.Lock()
+		delete(s.conns, c)
+		s.mu.Unlock()
+	}()
+	if s.ctx.Err() != nil || s.config.Greet != nil && !s.config.Greet(s.ctx, c) {
+		return
+	}
+	_, channels, requests, err := ssh.NewServerConn(c, s.ssh)
+	if err != nil {
+		return // A client that gave up, or was refused.
+	}
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	var served conc.WaitGroup
+	defer served.Wait()
+	served.Go(func() {
+		ssh.DiscardRequests(requests) // It ends with the connection.
+		cancel()
+	})
+	for channel := range channels {
+		if channel.ChannelType() != "session" {
+			_ = channel.Reject(ssh.UnknownChannelType, "sessions only") // A broken connection ends the loop.
+			continue
+		}
+		served.Go(func() { s.session(ctx, channel) })
+	}
+}
+
+func (s *Server) session(ctx context.Context, channel ssh.NewChannel) {
+	session, requests, err := channel.Accept()
+	if err != nil {
+		return // The connection broke.
+	}
+	defer func() { _ = session.Close() }() // As above.
+	for request := range requests {
+		var message struct{ Command string }
+		if request.Type != "exec" || s.config.Exec == nil || ssh.Unmarshal(request.Payload, &message) != nil {
+			_ = request.Reply(false, nil) // As above.
+			continue
+		}
+		_ = request.Reply(true, nil) // As above.
+		var drained conc.WaitGroup
+		drained.Go(func() { ssh.DiscardRequests(requests) })
+		if status := s.config.Exec(ctx, message.Command, session, session.Stderr()); status >= 0 {
+			exit := ssh.Marshal(struct{ Status uint32 }{uint32(status)}) //nolint:gosec // G115: not negative.
+			_, _ = session.SendRequest("exit-status", false, exit)       // As above.
+		}
+		_ = session.Close() // It also ends the draining, on the client's answer.
+		drained.Wait()
+		return
+	}
+}
