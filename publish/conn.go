@@ -1,0 +1,158 @@
+package publish
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+const (
+	dialTimeout = 5 * time.Second
+	// connectTimeout bounds all from the dial to the open channel. RabbitMQ waits three seconds before it hangs up on a wrong password.
+	connectTimeout = 8 * time.Second
+	// closeTimeout bounds the farewell.
+	closeTimeout = 2 * time.Second
+)
+
+var errNoAnswer = fmt.Errorf("no answer within %v", connectTimeout)
+
+// A link is one connection to a broker with a channel in confirm mode.
+type link struct {
+	wire wire
+	// close ends the connection: politely, so that confirms under way still arrive, or at once.
+	close func(politely bool)
+	// closeSoon closes the socket in closeTimeout, which frees every call that waits for it.
+	closeSoon func()
+}
+
+// dial connects, sees to the exchange and opens the channel to publish on. Config, TLS and SASL are new each time: amqp091 writes into
+// them, and files may have changed.
+func (p *Publisher) dial(ctx context.Context, b broker) (l *link, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, errNoAnswer)
+	defer cancel()
+	tlsConfig, err := p.cfg.tlsConfig(b)
+	if err != nil {
+		return nil, err
+	}
+	var raw *rawConn
+	config := amqp.Config{
+		Vhost:           b.uri.Vhost,
+		Heartbeat:       p.cfg.Heartbeat,
+		TLSClientConfig: tlsConfig,
+		Properties:      p.cfg.properties(),
+		Dial: func(network, addr string) (net.Conn, error) {
+			raw, err = dialRaw(ctx, network, addr, p.cfg.WriteTimeout)
+			if err != nil {
+				return nil, err
+			}
+			return raw, nil
+		},
+	}
+	if p.cfg.External {
+		config.SASL = []amqp.Authentication{&amqp.ExternalAuth{}}
+	}
+	conn, err := amqp.DialConfig(b.url, config)
+	if raw == nil {
+		return nil, err
+	}
+	if err == nil {
+		l, err = p.open(conn, raw)
+	}
+	// No call of amqp091 above has a timeout of its own; ctx ends them by closing the socket.
+	if !raw.unwatch() {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		_ = raw.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// open sees to the exchange and opens the channel.
+func (p *Publisher) open(conn *amqp.Connection, raw *rawConn) (*link, error) {
+	if err := declareExchange(conn, p.cfg.Exchange, p.cfg.Declare); err != nil {
+		return nil, err
+	}
+	ch, err := conn.Channel()
+	if err != nil {
+		return nil, err
+	}
+	if err := ch.Confirm(false); err != nil {
+		return nil, err
+	}
+	closeSoon := func() {
+		time.AfterFunc(closeTimeout, func() { _ = raw.Close() })
+	}
+	return &link{
+		closeSoon: closeSoon,
+		close: func(politely bool) {
+			if politely {
+				closeSoon()
+				_ = conn.Close() // What it fails with does not matter any more.
+			}
+			_ = raw.Close()
+		},
+		wire: wire{
+			publish: func(m Message) (confirmation, error) {
+				return ch.PublishWithDeferredConfirm(p.cfg.Exchange, m.Key, m.Mandatory, false, m.publishing())
+			},
+			returns: ch.NotifyReturn(make(chan amqp.Return, p.cfg.Window)),
+			blocked: conn.NotifyBlocked(make(chan amqp.Blocking, 32)),
+			// The end of the connection ends the channel, with the same reason.
+			closed: ch.NotifyClose(make(chan *amqp.Error, 1)),
+		},
+	}, nil
+}
+
+// declareExchange works on a channel of its own, because a refusal closes the channel.
+func declareExchange(conn *amqp.Connection, exchange string, how Declare) error {
+	if how == DeclareNone {
+		return nil
+	}
+	ch, err := conn.Channel()
+	if err != nil {
+		return err
+	}
+	declare := ch.ExchangeDeclare
+	if how == DeclarePassive {
+		declare = ch.ExchangeDeclarePassive
+	}
+	if err := declare(exchange, amqp.ExchangeTopic, true, false, false, false, nil); err != nil {
+		return err
+	}
+	return ch.Close()
+}
+
+// rawConn is the socket under AMQP and TLS. amqp091 sets no write deadline, and cannot close a connection while a publish is stuck in
+// a write to it: only the owner of the socket can.
+type rawConn struct {
+	net.Conn
+	timeout time.Duration
+	unwatch func() bool // Ends that the dial's context closes the socket; false when it has.
+}
+
+func dialRaw(ctx context.Context, network, addr string, writeTimeout time.Duration) (*rawConn, error) {
+	d := net.Dialer{
+		Timeout:         dialTimeout,
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3},
+	}
+	conn, err := d.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	raw := &rawConn{Conn: conn, timeout: writeTimeout}
+	raw.unwatch = context.AfterFunc(ctx, func() { _ = conn.Close() })
+	return raw, nil
+}
+
+// Write implements [net.Conn] with a deadline for each write.
+func (c *rawConn) Write(b []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(b)
+}

@@ -1,0 +1,14 @@
+// Package publish is the contract with consumers (the messages' JSON, properties and routing keys) and the way to the broker.
+//
+// A Publisher pulls messages from a Source, sends them to a RabbitMQ topic exchange with publisher confirms, and settles each one with
+// the Source when its fate is known:
+//
+//	Source.Take → Validate → basic.publish → window of unconfirmed messages → confirm (or return, nack, loss) → Source.Settle
+//
+// It guarantees that Confirmed is only said of what the broker has confirmed; that every message taken is settled exactly once; that
+// it never blocks for longer than its timeouts, whatever the broker or the network does; and that it reconnects until its context
+// ends. What is settled as Lost may have arrived: a Source that hands it out again makes duplicates, which consumers tell by message_id.
+// Keeping what is not confirmed, and the order of messages that need one, is the Source's part.
+//
+// A Writer is the same for a file or pipe: JSON lines instead of a broker.
+package publish

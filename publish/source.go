@@ -1,0 +1,47 @@
+package publish
+
+// A Source is what a Publisher or Writer pulls its messages from. All three methods are called from the one goroutine that runs Run,
+// and must not block.
+type Source interface {
+	// Ready has a value when Take may have more than at the last Take that had none. It is buffered by one; a spare value is harmless.
+	Ready() <-chan struct{}
+	// Take hands out the next message to send, and false when there is none now.
+	Take() (Message, bool)
+	// Settle says what became of a message that Take handed out. It is called exactly once for each, before Run returns.
+	Settle(Message, Fate)
+}
+
+// Fate is what became of a message.
+type Fate int
+
+// The fates of a message.
+const (
+	// Confirmed: the broker has taken responsibility for it.
+	Confirmed Fate = iota + 1
+	// Unroutable: the broker confirmed it, but returned it first, because no queue is bound for its key. Only mandatory messages are
+	// returned; others are confirmed and forgotten.
+	Unroutable
+	// Refused: the broker did not take it (basic.nack), for instance because a queue is full. Other queues may have it.
+	Refused
+	// Lost: the connection ended before the confirm, so it may have arrived or not.
+	Lost
+	// Invalid: it can never be sent, see Message.Validate.
+	Invalid
+)
+
+// String names the fate in lower case, as it is logged.
+func (f Fate) String() string {
+	switch f {
+	case Confirmed:
+		return "confirmed"
+	case Unroutable:
+		return "unroutable"
+	case Refused:
+		return "refused"
+	case Lost:
+		return "lost"
+	case Invalid:
+		return "invalid"
+	}
+	return "unknown"
+}
