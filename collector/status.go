@@ -1,0 +1,102 @@
+package collector
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"service_manager/hosts"
+	"service_manager/hosts/systemctl"
+	"service_manager/publish"
+)
+
+// status makes the message of w's last poll. What the host has not told is null in it.
+func (c *Collector) status(w *watch, begun, ended time.Time) publish.Status {
+	s := publish.Status{
+		ID:        uuid.Must(uuid.NewV7()).String(),
+		Collector: c.config.Name,
+		Epoch:     c.config.Epoch,
+		Host: publish.HostRef{
+			Name:    w.host.Name,
+			Group:   w.host.Group,
+			Address: w.host.Address,
+			Labels:  w.host.Labels,
+		},
+		Time:            publish.Time{Time: ended},
+		IntervalSeconds: w.host.Interval.Seconds(),
+		Outcome:         string(w.outcome),
+		Units:           []publish.Unit{},
+		Poll:            publish.Poll{DurationMS: milliseconds(ended.Sub(begun)), QueuedMS: milliseconds(begun.Sub(w.due))},
+	}
+	if w.err != nil {
+		s.Error = new(fmt.Sprintf("%v (since %s)", w.err, w.since.UTC().Format(time.RFC3339)))
+	}
+	if w.lastAt.IsZero() {
+		return s
+	}
+	if w.err != nil {
+		s.StaleSince = &publish.Time{Time: w.lastAt}
+	}
+	s.System = system(w.last)
+	for _, u := range w.last.Units {
+		s.Units = append(s.Units, unit(u))
+	}
+	return s
+}
+
+func system(s hosts.Snapshot) *publish.System {
+	return &publish.System{
+		State:       known(s.Manager.State),
+		Systemd:     known(s.Manager.Version),
+		FailedUnits: s.Manager.FailedUnits,
+		QueuedJobs:  s.Manager.QueuedJobs,
+		BootID:      known(s.BootID),
+	}
+}
+
+func unit(u systemctl.Unit) publish.Unit {
+	return publish.Unit{
+		Name:             u.Name,
+		RequestedAs:      known(u.RequestedAs),
+		Description:      known(u.Description),
+		LoadState:        u.LoadState,
+		ActiveState:      u.ActiveState,
+		SubState:         u.SubState,
+		UnitFileState:    known(u.UnitFileState),
+		Result:           known(u.Result),
+		Since:            hostTime(u.Since),
+		InvocationID:     known(u.InvocationID),
+		Restarts:         u.Restarts,
+		MainPID:          u.MainPID,
+		ExitCode:         known(u.ExitCode),
+		ExitStatus:       u.ExitStatus,
+		MemoryBytes:      u.MemoryBytes,
+		CPUSeconds:       u.CPUSeconds,
+		Tasks:            u.Tasks,
+		StatusText:       known(u.StatusText),
+		NeedDaemonReload: u.NeedDaemonReload,
+		NextElapse:       hostTime(u.NextElapse),
+		LastTrigger:      hostTime(u.LastTrigger),
+	}
+}
+
+// known is nil for a word that the host does not have.
+func known(word string) *string {
+	if word == "" {
+		return nil
+	}
+	return &word
+}
+
+func hostTime(t *time.Time) *publish.HostTime {
+	if t == nil {
+		return nil
+	}
+	return &publish.HostTime{Time: *t}
+}
+
+// milliseconds rounds to microseconds, which is more than these figures mean.
+func milliseconds(d time.Duration) float64 {
+	return float64(max(d, 0).Microseconds()) / 1000
+}
