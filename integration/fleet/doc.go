@@ -1,0 +1,20 @@
+// Package fleet simulates hosts with systemd: real SSH servers on loopback, one per host, with keys of their own, that
+// answer the collector's real command as real hosts would. It is behind `service_manager demo` and the benchmarks.
+//
+//	poll ──▶ sshtest.Server ──▶ station ──▶ host.advance(now) ──▶ host.answer
+//	                               │        events that became     what systemctl
+//	                               ▼        due since the last     show would print
+//	                       outage: refuse,
+//	                       or keep silent
+//
+// Each host is a state machine with a random source of its own, which is brought up to the present when a poll
+// arrives: an idle host costs nothing, and there is no ticker. What a host does depends on the seed and the time only,
+// never on when it was asked.
+//
+// The fleet is made to be watched: failures come in a fixed rotation that is offset from host to host, so that a small
+// fleet shows every kind of event within three minutes, and most trouble is over within a minute. A first sweep reaches
+// every host, if it takes no longer than 10 ms for each, and finds a failed unit and one that is not installed.
+//
+// An outage is noticed when a poll or a connection arrives in it. A host that no one asks during an outage keeps its
+// connections, unlike a real one.
+package fleet

@@ -1,0 +1,92 @@
+package fleet
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/BurntSushi/toml"
+	"golang.org/x/crypto/ssh/knownhosts"
+)
+
+// The inventory file of a fleet.
+type (
+	inventoryFile struct {
+		Collector inventoryCollector        `toml:"collector"`
+		SSH       inventorySSH              `toml:"ssh"`
+		Groups    map[string]inventoryGroup `toml:"groups"`
+		Hosts     []inventoryHost           `toml:"hosts"`
+	}
+	inventoryCollector struct {
+		Name     string `toml:"name"`
+		Interval string `toml:"interval"`
+	}
+	inventorySSH struct {
+		User         string   `toml:"user"`
+		IdentityFile string   `toml:"identity_file"`
+		KnownHosts   []string `toml:"known_hosts"`
+	}
+	inventoryGroup struct {
+		Units []string `toml:"units"`
+	}
+	inventoryHost struct {
+		Name    string   `toml:"name"`
+		Address string   `toml:"address"`
+		Group   string   `toml:"group"`
+		SSH     hostPort `toml:"ssh"`
+	}
+	hostPort struct {
+		Port int `toml:"port"`
+	}
+)
+
+// writeFiles writes the user key, known_hosts and the inventory, and returns the path of the last.
+func writeFiles(dir string, privateKey []byte, stations []*station) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("finding the folder for the fleet's files: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("making the folder for the fleet's files: %w", err)
+	}
+	var (
+		identity, known, path = filepath.Join(dir, "id_ed25519"), filepath.Join(dir, "known_hosts"), filepath.Join(dir, "inventory.toml")
+		keys, inventory       bytes.Buffer
+	)
+	for _, s := range stations {
+		fmt.Fprintln(&keys, knownhosts.Line([]string{s.server.Addr().String()}, s.server.HostKey()))
+	}
+	inventory.WriteString("# A simulated fleet. Its hosts answer while the process that wrote this runs.\n\n")
+	encoder := toml.NewEncoder(&inventory)
+	encoder.Indent = ""
+	if err := encoder.Encode(newInventoryFile(identity, known, stations)); err != nil {
+		return "", fmt.Errorf("writing the fleet's inventory: %w", err)
+	}
+	for _, file := range []struct {
+		path string
+		data []byte
+	}{{identity, privateKey}, {known, keys.Bytes()}, {path, inventory.Bytes()}} {
+		if err := os.WriteFile(file.path, file.data, 0o600); err != nil {
+			return "", fmt.Errorf("writing the fleet's files: %w", err)
+		}
+	}
+	return path, nil
+}
+
+func newInventoryFile(identity, known string, stations []*station) inventoryFile {
+	file := inventoryFile{
+		Collector: inventoryCollector{Name: "demo", Interval: "2s"},
+		SSH:       inventorySSH{User: "monitor", IdentityFile: identity, KnownHosts: []string{known}},
+		Groups:    make(map[string]inventoryGroup),
+	}
+	for _, s := range stations {
+		h := s.host
+		file.Groups[h.group.name] = inventoryGroup{Units: h.group.watched()}
+		addr := s.server.Addr()
+		file.Hosts = append(file.Hosts, inventoryHost{
+			Name: h.name, Address: addr.IP.String(), Group: h.group.name, SSH: hostPort{Port: addr.Port},
+		})
+	}
+	return file
+}

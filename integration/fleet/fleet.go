@@ -1,0 +1,116 @@
+package fleet
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/sourcegraph/conc"
+
+	"service_manager/hosts/sshtest"
+)
+
+// Config configures a [Fleet].
+type Config struct {
+	// Hosts is how many hosts there are. 0 means 5.
+	Hosts int
+	// Seed makes the course of events repeatable; the times of day are those of the start. 0 means a random one.
+	Seed uint64
+	// Dir is where the user key, known_hosts and inventory.toml are written, readable for their owner only. It is made if
+	// need be. Required. What is in it stays there after Close.
+	Dir string
+	// Pace is how often, on average, a host has an incident. 0 means 20 s.
+	Pace time.Duration
+	// Steady says that nothing ever changes, and no host ever goes away.
+	Steady bool
+}
+
+// A Fleet is a number of simulated hosts that answer until it is closed. It is safe for concurrent use.
+type Fleet struct {
+	inventory string
+	stations  []*station
+	ctx       context.Context //nolint:containedctx // It is the fleet's lifetime, which no caller has.
+	stop      context.CancelFunc
+	returning conc.WaitGroup // hosts that are away
+	buffers   sync.Pool      // of *[]byte, for answers
+}
+
+// Start starts the hosts, and returns when all of them can be reached.
+func Start(config Config) (*Fleet, error) {
+	switch {
+	case config.Dir == "":
+		return nil, errors.New("fleet: no folder for its files")
+	case config.Hosts < 0 || config.Pace < 0:
+		return nil, fmt.Errorf("fleet: %d hosts, an incident every %v: not possible", config.Hosts, config.Pace)
+	}
+	config.Hosts = cmp.Or(config.Hosts, 5)
+	config.Seed = cmp.Or(config.Seed, rand.Uint64()) //nolint:gosec // G404: not a secret.
+	config.Pace = cmp.Or(config.Pace, 20*time.Second)
+
+	ctx, stop := context.WithCancel(context.Background())
+	f := &Fleet{ctx: ctx, stop: stop}
+	if err := f.start(config); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("fleet: %w", err)
+	}
+	return f, nil
+}
+
+func (f *Fleet) start(config Config) error {
+	privateKey, userKey, err := sshtest.NewKey()
+	if err != nil {
+		return fmt.Errorf("making a user key: %w", err)
+	}
+	groups := groups()
+	for _, h := range newHosts(config, &groups, time.Now()) {
+		s := &station{fleet: f, host: h}
+		if err := s.start(userKey.PublicKey()); err != nil {
+			return fmt.Errorf("starting the SSH server of %s: %w", h.name, err)
+		}
+		f.stations = append(f.stations, s)
+	}
+	f.inventory, err = writeFiles(config.Dir, privateKey, f.stations)
+	return err
+}
+
+// newHosts makes the hosts, group by group.
+func newHosts(config Config, groups *[roleCount]group, start time.Time) []*host {
+	start = start.Truncate(time.Microsecond)
+	rolesInTurn := [...]int{roleWeb, roleWeb, roleDB, roleCache, roleWorker}
+	var counts [roleCount]int
+	for i := range config.Hosts {
+		counts[rolesInTurn[i%len(rolesInTurn)]]++
+	}
+	width := max(2, len(strconv.Itoa(counts[roleWeb])))
+	all := make([]*host, 0, config.Hosts)
+	for role := range groups {
+		for number := range counts[role] {
+			all = append(all, newHost(config, &groups[role], len(all), number+1, width, start))
+		}
+	}
+	return all
+}
+
+// InventoryPath is the inventory of this fleet. Its hosts can be reached only while the fleet runs.
+func (f *Fleet) InventoryPath() string { return f.inventory }
+
+// Close ends all hosts and waits for that.
+func (f *Fleet) Close() {
+	f.stop()
+	for _, s := range f.stations {
+		s.server.Close()
+	}
+	f.returning.Wait() // Last, since a connection may send a host away.
+}
+
+func (f *Fleet) buffer() *[]byte {
+	if buffer, ok := f.buffers.Get().(*[]byte); ok {
+		return buffer
+	}
+	return new([]byte)
+}

@@ -1,0 +1,126 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"service_manager/hosts/sshtest"
+	"service_manager/hosts/systemctl"
+)
+
+// refusedStatus is the exit status of a shell that knows no such command.
+const refusedStatus = 127
+
+// A station connects a host with its SSH server. It is safe for concurrent use.
+type station struct {
+	fleet  *Fleet
+	server *sshtest.Server
+
+	mu   sync.Mutex
+	host *host
+	away bool // the server is suspended, and someone waits to resume it
+}
+
+func (s *station) start(userKey ssh.PublicKey) error {
+	s.mu.Lock() // A stranger may connect before the server is known.
+	defer s.mu.Unlock()
+	var err error
+	s.server, err = sshtest.Start(sshtest.Config{UserKey: userKey, Exec: s.exec, Greet: s.greet})
+	return err
+}
+
+// greet lets a connection in if the host is up, late if it is frozen.
+func (s *station) greet(ctx context.Context, _ net.Conn) bool {
+	return s.await(ctx, func(time.Time) {})
+}
+
+// exec is the login shell of the host: an account that can do nothing but report status.
+func (s *station) exec(ctx context.Context, command string, stdout, stderr io.Writer) int {
+	request, err := systemctl.ParseCommand(command)
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "this account only reports status: %v\n", err) // The client may be gone.
+		return refusedStatus
+	}
+	buffer := s.fleet.buffer()
+	defer s.fleet.buffers.Put(buffer)
+	answered := s.await(ctx, func(now time.Time) { *buffer = s.host.answer((*buffer)[:0], request, now) })
+	if !answered {
+		return -1
+	}
+	if _, err := stdout.Write(*buffer); err != nil {
+		return -1 // The client is gone.
+	}
+	return 0
+}
+
+// await brings the host up to the present and calls do if it answers, as soon as it does. It reports false if the host
+// is away, or ctx ended first.
+func (s *station) await(ctx context.Context, do func(now time.Time)) bool {
+	for {
+		thaw, ok := s.meet(time.Now(), do) //nolint:contextcheck // A connection does not bound how long its host is away.
+		if thaw == 0 {
+			return ok
+		}
+		timer := time.NewTimer(thaw)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return false
+		case <-timer.C:
+		}
+	}
+}
+
+// meet calls do if the host answers now. Otherwise it returns how long the host is frozen, or 0 if it is away.
+func (s *station) meet(now time.Time, do func(now time.Time)) (thaw time.Duration, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.host.advance(now)
+	switch s.host.out {
+	case present:
+		do(now)
+		return 0, true
+	case frozen:
+		return max(s.host.until.Sub(now), time.Millisecond), false
+	default:
+		s.leave()
+		return 0, false
+	}
+}
+
+// leave makes a host that is away so for everyone, until it comes back.
+func (s *station) leave() {
+	if !s.away && s.fleet.ctx.Err() == nil {
+		s.away = true
+		s.server.Suspend()
+		until := s.host.until
+		s.fleet.returning.Go(func() { s.comeBack(until) })
+	}
+}
+
+// comeBack resumes the server at that moment. Its port is free as a rule, else it waits.
+func (s *station) comeBack(at time.Time) {
+	timer := time.NewTimer(time.Until(at))
+	defer timer.Stop()
+	for {
+		select {
+		case <-s.fleet.ctx.Done():
+			return
+		case <-timer.C:
+		}
+		s.mu.Lock()
+		s.away = s.server.Resume() != nil
+		back := !s.away
+		s.mu.Unlock()
+		if back {
+			return
+		}
+		timer.Reset(time.Second)
+	}
+}
