@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"service_manager/inventory"
+	"service_manager/publish"
+)
+
+func (a *app) checkCommand() *cobra.Command {
+	var show bool
+	var format string
+	cmd := &cobra.Command{
+		Use:   "check [flags] [SELECTOR…]",
+		Short: "Validate the inventory",
+		Long: `Check reads the inventory and the files that it names, and reports every mistake at once as
+FILE:LINE: what is wrong. It dials nothing. With --print it shows the resolved hosts.`,
+		Example: `  service_manager check -i inventory.toml
+  service_manager check --print -i inventory.toml
+  service_manager check --print -o json -i inventory.toml | jq -r '.[].routing_keys.status'`,
+		RunE: func(_ *cobra.Command, selectors []string) error {
+			return a.check(selectors, show, format)
+		},
+	}
+	cmd.Flags().BoolVar(&show, "print", false, "show the resolved hosts and routing keys")
+	cmd.Flags().StringVarP(&format, "output", "o", "table", "with --print: table, json or jsonl")
+	return cmd
+}
+
+func (a *app) check(selectors []string, show bool, format string) error {
+	if err := checkFormat(format); err != nil {
+		return err
+	}
+	inv, selected, err := a.load(selectors)
+	if err != nil {
+		return err
+	}
+	for _, notice := range inv.Notices {
+		fmt.Fprintln(a.stderr, notice)
+	}
+	if show {
+		return a.printHosts(selected, format)
+	}
+	units := 0
+	groups := make(map[string]bool)
+	for _, h := range selected {
+		units += len(h.Units)
+		groups[h.Group] = true
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s: ok: %s in %s, %s watched\n", a.inventory, count(len(selected), "host"), count(len(groups), "group"),
+		count(units, "unit"))
+	return err
+}
+
+// A resolvedHost is a host as check prints it: with all defaults, groups and ranges applied.
+type resolvedHost struct {
+	Name            string            `json:"name"`
+	Address         string            `json:"address"`
+	Port            int               `json:"port"`
+	User            string            `json:"user"`
+	Group           string            `json:"group"`
+	Labels          map[string]string `json:"labels"`
+	Units           []string          `json:"units"`
+	IntervalSeconds float64           `json:"interval_seconds"`
+	Jump            *string           `json:"jump"`
+	RoutingKeys     routingKeys       `json:"routing_keys"`
+}
+
+type routingKeys struct {
+	Status string `json:"status"`
+	Event  string `json:"event"`
+}
+
+func resolve(h inventory.Host) resolvedHost {
+	r := resolvedHost{
+		Name:            h.Name,
+		Address:         h.Address,
+		Port:            h.SSH.Port,
+		User:            h.SSH.User,
+		Group:           h.Group,
+		Labels:          h.Labels,
+		Units:           append(append([]string{}, h.Units...), h.Globs...),
+		IntervalSeconds: h.Interval.Seconds(),
+		RoutingKeys: routingKeys{
+			Status: publish.RoutingKey(publish.KindStatus, h.Group, h.Name),
+			Event:  publish.RoutingKey(publish.KindEvent, h.Group, h.Name),
+		},
+	}
+	if r.Labels == nil {
+		r.Labels = map[string]string{}
+	}
+	if h.SSH.Jump != "" {
+		r.Jump = &h.SSH.Jump
+	}
+	return r
+}
+
+func (a *app) printHosts(selected []inventory.Host, format string) error {
+	resolved := make([]resolvedHost, 0, len(selected))
+	for _, h := range selected {
+		resolved = append(resolved, resolve(h))
+	}
+	if format != "table" {
+		return printJSON(a.stdout, format, resolved)
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "HOST\tGROUP\tSSH\tINTERVAL\tROUTING KEY\tUNITS")
+	for i, r := range resolved {
+		fmt.Fprintf(w, "%s\t%s\t%s@%s:%d\t%v\t%s\t%s\n", r.Name, r.Group, r.User, r.Address, r.Port, selected[i].Interval,
+			r.RoutingKeys.Status, strings.Join(r.Units, " "))
+	}
+	return w.Flush()
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"service_manager/hosts"
+	"service_manager/inventory"
+	"service_manager/publish"
+)
+
+// The exit codes, part of the contract with scripts. Where several apply, the highest counts.
+const (
+	exitUnit   = 1 // a unit is failed, not-found, bad-setting or error
+	exitHost   = 2 // a host could not be read
+	exitUsage  = 3 // usage or inventory error
+	exitBroker = 4 // broker error
+	exitOwn    = 5 // trouble of its own
+)
+
+// An exitError is an error with the exit code that it asks for. Its err is nil where the data on stdout said it all.
+type exitError struct {
+	code int
+	err  error
+}
+
+func failed(code int, err error) error { return &exitError{code: code, err: err} }
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// report prints err for a person and returns the exit code.
+func (a *app) report(err error) int {
+	if err == nil {
+		return 0
+	}
+	code := exitUsage // What cobra returns itself: an unknown command, wrong arguments.
+	if e, ok := errors.AsType[*exitError](err); ok {
+		if code = e.code; e.err == nil {
+			return code
+		}
+	}
+	if mistakes, ok := errors.AsType[*inventory.Error](err); ok {
+		fmt.Fprintln(a.stderr, mistakes) // FILE:LINE at the start of each line, as editors want it.
+		fmt.Fprintln(a.stderr, "service_manager: nothing was done: the inventory has mistakes")
+		return code
+	}
+	fmt.Fprintf(a.stderr, "service_manager: %s\n", strings.TrimSuffix(err.Error(), "\n"))
+	return code
+}
+
+// exitCode is the one that a status asks for.
+func exitCode(s publish.Status) int {
+	if s.Outcome != string(hosts.OK) {
+		return exitHost
+	}
+	if slices.ContainsFunc(s.Units, inTrouble) {
+		return exitUnit
+	}
+	return 0
+}
+
+// inTrouble reports whether a person should look at the unit.
+func inTrouble(u publish.Unit) bool {
+	switch u.LoadState {
+	case "not-found", "bad-setting", "error":
+		return true
+	}
+	return u.ActiveState == "failed"
+}

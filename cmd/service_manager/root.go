@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"service_manager/inventory"
+)
+
+// An app is one run of the command line.
+type app struct {
+	stdout, stderr io.Writer
+
+	inventory string // path
+	logFormat string // "text" or "json"
+	verbose   bool
+}
+
+// execute runs the command line args and returns its exit code.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	a := &app{stdout: stdout, stderr: stderr}
+	root := a.rootCommand()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	return a.report(root.ExecuteContext(ctx))
+}
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "service_manager",
+		Short: "Collect the state of systemd services over SSH and publish it to RabbitMQ",
+		Long: `service_manager reads a TOML inventory of hosts, runs "systemctl show" on each of them over
+one standing SSH connection, and publishes one status message per host and interval to a
+RabbitMQ topic exchange, with the host in the routing key. Nothing is installed on the hosts.
+
+See it work, without any host or broker:
+
+  service_manager demo
+
+Then write an inventory and look at your own hosts, still without a broker:
+
+  service_manager check  -i inventory.toml
+  service_manager status -i inventory.toml
+
+Exit codes: 0 all fine; 1 a unit is failed or missing; 2 a host could not be read;
+3 usage or inventory error; 4 broker error; 5 trouble of the program's own. If several, the highest.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if a.logFormat != "text" && a.logFormat != "json" {
+				return failed(exitUsage, fmt.Errorf("--log-format %q: write text or json", a.logFormat))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	root.PersistentFlags().StringVarP(&a.inventory, "inventory", "i", inventory.DefaultPath, "inventory `file`")
+	root.PersistentFlags().StringVar(&a.logFormat, "log-format", "text", "how to log to stderr: text or json")
+	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "log more")
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return failed(exitUsage, fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath()))
+	})
+	root.AddCommand(a.runCommand(), a.statusCommand(), a.checkCommand(), a.demoCommand(), a.versionCommand())
+	return root
+}
+
+// logger makes the log that the flags ask for, from the given level on.
+func (a *app) logger(level slog.Level) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
+	if a.verbose {
+		options.Level = slog.LevelDebug
+	}
+	if a.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(a.stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(a.stderr, options))
+}
+
+// loadHosts is load for a command that reads hosts, and so wants at least one.
+func (a *app) loadHosts(selectors []string) (*inventory.Inventory, []inventory.Host, error) {
+	inv, selected, err := a.load(selectors)
+	if err == nil && len(selected) == 0 {
+		err = failed(exitUsage, fmt.Errorf("%s has no hosts: add [[hosts]] with a name, or enable one", a.inventory))
+	}
+	return inv, selected, err
+}
+
+// load reads the inventory and selects hosts from it.
+func (a *app) load(selectors []string) (*inventory.Inventory, []inventory.Host, error) {
+	inv, err := inventory.Load(a.inventory)
+	if err != nil {
+		return nil, nil, failed(exitUsage, err)
+	}
+	selected, err := inv.Select(selectors)
+	if err != nil {
+		return nil, nil, failed(exitUsage, err)
+	}
+	return inv, selected, nil
+}

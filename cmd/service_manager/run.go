@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"service_manager/inventory"
+	"service_manager/publish"
+)
+
+func (a *app) runCommand() *cobra.Command {
+	var once, dryRun bool
+	cmd := &cobra.Command{
+		Use:   "run [flags] [SELECTOR…]",
+		Short: "Collect and publish until told to stop",
+		Long: `Run reads every host of the inventory at its interval and publishes one status message per poll.
+A host that cannot be read has a message too: with its outcome, the reason, and the last known states.
+
+A broker that is away is waited for; meanwhile the newest status of each host is kept. SIGTERM
+or Ctrl-C ends it within 10 seconds.
+
+A selector is a host name, a glob, @group or label=value; none means all hosts.`,
+		Example: `  service_manager run -i inventory.toml
+  service_manager run --dry-run -i inventory.toml        # messages as JSON lines, no broker needed
+  service_manager run --once -i inventory.toml @web      # one sweep of a group, for cron or a test`,
+		RunE: func(cmd *cobra.Command, selectors []string) error {
+			return a.run(cmd.Context(), selectors, once, dryRun)
+		},
+	}
+	cmd.Flags().BoolVar(&once, "once", false, "read every host once, publish, wait for the confirms, end")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, `print messages to stdout as JSON lines {"routing_key": …, "body": {…}} instead of publishing them`)
+	return cmd
+}
+
+func (a *app) run(ctx context.Context, selectors []string, once, dryRun bool) error {
+	log := a.logger(slog.LevelInfo)
+	inv, selected, err := a.loadHosts(selectors)
+	if err != nil {
+		return err
+	}
+	for _, notice := range inv.Notices {
+		log.Warn("inventory", slog.String("notice", notice))
+	}
+	var seen tally
+	p := pipeline{inventory: inv, hosts: selected, log: log}
+	if p.sender, err = a.sender(inv, log, once, dryRun); err != nil {
+		return err
+	}
+	log.Info("collecting", slog.String("collector", inv.Collector.Name), slog.Int("hosts", len(selected)))
+	if !once {
+		return p.run(ctx)
+	}
+	p.observe = seen.observe
+	if err := p.sweep(ctx); err != nil {
+		return err
+	}
+	return seen.exit()
+}
+
+// sender makes what the messages go to: the inventory's broker, or stdout.
+func (a *app) sender(inv *inventory.Inventory, log *slog.Logger, once, dryRun bool) (sender, error) {
+	if dryRun {
+		return publish.NewWriter(a.stdout), nil
+	}
+	if len(inv.Broker.URLs) == 0 {
+		return nil, failed(exitUsage, fmt.Errorf("%s names no broker: add [broker] with a url, or use --dry-run", a.inventory))
+	}
+	config := publish.Config{
+		URLs:           inv.Broker.URLs,
+		Exchange:       inv.Broker.Exchange,
+		Declare:        publish.Declare(inv.Broker.Declare),
+		CAFile:         inv.Broker.CAFile,
+		CertFile:       inv.Broker.CertFile,
+		KeyFile:        inv.Broker.KeyFile,
+		External:       inv.Broker.External,
+		ConnectionName: "service_manager " + inv.Collector.Name,
+		Log:            log,
+	}
+	if once {
+		config.Attempts = 1
+	}
+	p, err := publish.New(config)
+	if err != nil {
+		return nil, failed(exitUsage, err)
+	}
+	return p, nil
+}

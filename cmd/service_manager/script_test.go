@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
+
+	"service_manager/integration/fleet"
+	"service_manager/inventory"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"service_manager": func() { os.Exit(withSignals()) },
+	})
+}
+
+// TestScripts runs the scripts in testdata/script. $FLEET is the inventory of five simulated hosts on which nothing changes;
+// $FLEETDIR is the folder of its keys, $FLEETPORT one of its ports. "exits N command…" runs a command and wants its exit code.
+func TestScripts(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	simulated, err := fleet.Start(fleet.Config{Dir: t.TempDir(), Seed: 1, Steady: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer simulated.Close()
+	inv, err := inventory.Load(simulated.InventoryPath())
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := strconv.Itoa(inv.Hosts[0].SSH.Port)
+	// The scripts run in parallel; their end must come before the fleet's.
+	t.Run("script", func(t *testing.T) {
+		testscript.Run(t, testscript.Params{
+			Dir: filepath.Join("testdata", "script"),
+			Setup: func(env *testscript.Env) error {
+				env.Setenv("FLEET", simulated.InventoryPath())
+				env.Setenv("FLEETDIR", filepath.Dir(simulated.InventoryPath()))
+				env.Setenv("FLEETPORT", port)
+				env.Setenv("HOME", env.WorkDir)
+				return nil
+			},
+			Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+			RequireUniqueNames:  true,
+			RequireExplicitExec: true,
+		})
+	})
+}
+
+// A command that runs until it is told to stop ends with exit code 0 then.
+func TestEndsWhenToldTo(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	simulated, err := fleet.Start(fleet.Config{Dir: t.TempDir(), Seed: 1, Steady: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer simulated.Close()
+	for _, args := range [][]string{{"run", "--dry-run", "-i", simulated.InventoryPath()}, {"demo", "--seed", "1"}} {
+		t.Run(args[0], func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			stdout, in := io.Pipe()
+			var stderr bytes.Buffer
+			ended := make(chan int)
+			go func() {
+				code := execute(ctx, args, in, &stderr)
+				_ = in.Close()
+				ended <- code
+			}()
+			lines := bufio.NewScanner(stdout)
+			for i := 0; i < 5 && lines.Scan(); i++ {
+				if !strings.HasPrefix(lines.Text(), `{"routing_key":"status.`) {
+					t.Errorf("line %q", lines.Text())
+				}
+			}
+			cancel()
+			for lines.Scan() { // What was under way still comes.
+			}
+			if code := <-ended; code != 0 {
+				t.Errorf("exit code %d; it said:\n%s", code, stderr.String())
+			}
+		})
+	}
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits N command [args...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
