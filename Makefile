@@ -1,0 +1,132 @@
+COMPOSE = integration/stack/compose
+
+# The tools that are not in Go's distribution, pinned here and nowhere else. They are built once and kept in the user's
+# cache, under the Go version that built them: one built by an older Go refuses newer code.
+GOLANGCI_LINT_VERSION = v2.15.0
+DEADCODE_VERSION = v0.52.0
+GOVULNCHECK_VERSION = v1.9.0
+
+# Where Go's own installer puts it, and where Debian has debootstrap, also for a shell that does not look there.
+export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
+
+TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/service_manager/$(firstword $(shell PATH='$(PATH)' go env GOVERSION 2>&1))
+GOLANGCI_LINT = $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
+DEADCODE = $(TOOLS)/deadcode-$(DEADCODE_VERSION)/deadcode
+
+VERSION = $(shell git describe --tags --always --dirty 2>/dev/null)
+RACE = -race
+UNIT_TESTS = -shuffle=on ./...
+# The first time the stack is built takes minutes.
+INTEGRATION_TESTS = -tags=integration -count=1 -timeout=30m ./integration/...
+# How long or, better, how many runs: with a duration Go 1.26 now and then fails a sound target when the time is up
+# (go.dev/issue/75804).
+FUZZTIME = 100000x
+
+.PHONY: help
+help: ## Show this help
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+.PHONY: up
+up: ## Start the test stack: broker, three hosts, collector, consumer
+	@# docker-compose 1.29 trips over containers of an earlier start.
+	@$(COMPOSE) down --remove-orphans
+	$(COMPOSE) up --build --detach
+
+.PHONY: logs
+logs: ## Follow what the collector publishes and the consumer receives
+	@$(COMPOSE) logs --follow --tail 20 collector consumer
+
+.PHONY: down
+down: ## Stop the test stack and remove its containers, networks and volumes
+	@$(COMPOSE) down --volumes --remove-orphans
+
+.PHONY: build
+build: ## Build ./service_manager, one static binary
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o service_manager ./cmd/service_manager
+
+# No other make is started here, so that "make -n test" installs nothing.
+.PHONY: test
+test: ## Unit and integration tests; as root on Debian, install what they lack. STRICT=1: to leave one out is a failure
+	@left_out=$$(integration/setup) || exit; \
+	is_left_out() { printf %s "$$left_out" | grep -q "^$$1:"; }; \
+	run() { echo "$$@"; "$$@"; }; \
+	if is_left_out 'race detector'; then race=; else race=$(RACE); fi; \
+	run go test $$race $(UNIT_TESTS) || exit; \
+	is_left_out 'integration tests' || run go test $$race $(INTEGRATION_TESTS) || exit; \
+	if [ "$$left_out" ]; then \
+		printf '\nThe tests passed, but this was left out:\n%s\n' "$$left_out"; \
+		[ "$(STRICT)" != 1 ]; \
+	fi
+
+.PHONY: unit
+unit: ## Unit tests with the race detector; RACE= where there is no C compiler
+	go test $(RACE) $(UNIT_TESTS)
+
+.PHONY: integration
+integration: ## Integration tests: they start the test stack, and stop it
+	go test $(RACE) $(INTEGRATION_TESTS)
+
+.PHONY: fuzz
+fuzz: ## Fuzz each target for FUZZTIME
+	@listed=$$(go test -list '^Fuzz' ./...) || { echo "$$listed"; exit 1; }; \
+	targets=$$(echo "$$listed" | awk '/^Fuzz/ { target[n++] = $$1 } /^ok/ { while (n) print $$2 "," target[--n] }'); \
+	[ "$$targets" ] || { echo "fuzz: there is no target" >&2; exit 1; }; \
+	for target in $$targets; do \
+		echo "$$target"; \
+		go test -run '^$$' -fuzz "^$${target#*,}\$$" -fuzztime $(FUZZTIME) "$${target%,*}" || exit; \
+	done
+
+.PHONY: fmt
+fmt: $(GOLANGCI_LINT) ## Format the code and modernise it
+	go fix -tags integration ./...
+	$(GOLANGCI_LINT) fmt
+
+.PHONY: lint
+lint: lint-go lint-modules lint-dead lint-scripts lint-compose ## All that CI checks beside the tests
+
+.PHONY: lint-go
+lint-go: $(GOLANGCI_LINT) ## Go code: vet, golangci-lint, formatting, modernity
+	go vet ./...
+	go vet -tags integration ./...
+	$(GOLANGCI_LINT) run
+	$(GOLANGCI_LINT) fmt --diff
+	go fix -tags integration -diff ./...
+
+.PHONY: lint-modules
+lint-modules: ## go.mod and go.sum
+	go mod tidy -diff
+	go mod verify
+
+.PHONY: lint-dead
+lint-dead: $(DEADCODE) ## Functions that neither a program nor a test can reach
+	@unreachable=$$($(DEADCODE) -test -tags integration ./...) || exit; \
+	if [ "$$unreachable" ]; then echo "$$unreachable"; exit 1; fi
+
+.PHONY: lint-scripts
+lint-scripts: ## Shell (needs shellcheck) and Python
+	@git ls-files --cached --others --exclude-standard | \
+		xargs awk 'FNR == 1 && /^#!.*sh$$/ { print FILENAME } { nextfile }' | xargs -t shellcheck --severity=warning
+	@git ls-files --cached --others --exclude-standard '*.py' | \
+		xargs -t python3 -c 'import ast, sys; [ast.parse(open(f).read(), f) for f in sys.argv[1:]]'
+
+.PHONY: lint-compose
+lint-compose: ## docker-compose.yml, by each Compose that is installed
+	@set -e; seen=; \
+	for compose in "docker compose" docker-compose; do \
+		if $$compose version >/dev/null 2>&1; then seen=yes; (set -x; $$compose config --quiet); fi; \
+	done; \
+	[ "$$seen" ] || { echo "lint-compose: no Compose is installed" >&2; exit 1; }
+
+.PHONY: vuln
+vuln: ## Known vulnerabilities that the code can reach; asks vuln.go.dev
+	go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) -tags integration ./...
+
+.PHONY: clean
+clean: ## Remove what was built here
+	rm -rf service_manager dist coverage.out
+
+$(GOLANGCI_LINT):
+	GOBIN=$(@D) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+
+$(DEADCODE):
+	GOBIN=$(@D) go install golang.org/x/tools/cmd/deadcode@$(DEADCODE_VERSION)
