@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 
 	"service_manager/hosts"
 	"service_manager/inventory"
@@ -18,6 +19,8 @@ const (
 	exitUsage  = 3 // usage or inventory error
 	exitBroker = 4 // broker error
 	exitOwn    = 5 // trouble of its own
+
+	exitPipe = 128 + int(syscall.SIGPIPE) // the reader of stdout went away, as a shell reports it of any program
 )
 
 // An exitError is an error with the exit code that it asks for. Its err is nil where the data on stdout said it all.
@@ -41,6 +44,9 @@ func (e *exitError) Unwrap() error { return e.err }
 func (a *app) report(err error) int {
 	if err == nil {
 		return 0
+	}
+	if errors.Is(err, syscall.EPIPE) {
+		return exitPipe // Whoever went away, as head does, wants no complaint.
 	}
 	code := exitUsage // What cobra returns itself: an unknown command, wrong arguments.
 	if e, ok := errors.AsType[*exitError](err); ok {

@@ -20,5 +20,6 @@ func withSignals() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
+	signal.Ignore(syscall.SIGPIPE) // A reader that went away is an error of the write, after which things are still cleaned up.
 	return execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
 }

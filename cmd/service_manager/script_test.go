@@ -8,9 +8,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -92,6 +94,32 @@ func TestEndsWhenToldTo(t *testing.T) {
 			}
 		})
 	}
+}
+
+// When the reader of stdout goes away, as head does, the program cleans up and ends without a complaint.
+func TestEndsWithItsReader(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	t.Setenv("TMPDIR", t.TempDir())
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	signal.Ignore(syscall.SIGPIPE)
+	defer signal.Reset(syscall.SIGPIPE)
+	var stderr bytes.Buffer
+	if code := execute(t.Context(), []string{"demo", "--seed", "1"}, w, &stderr); code != exitPipe {
+		t.Errorf("exit code %d, want %d", code, exitPipe)
+	}
+	if strings.Contains(stderr.String(), "broken pipe") {
+		t.Errorf("it complained:\n%s", stderr.String())
+	}
+	if left, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(left) != 0 {
+		t.Errorf("it left %v (%v)", left, err)
+	}
+	_ = w.Close() // Its reader is gone.
 }
 
 func exits(ts *testscript.TestScript, neg bool, args []string) {
