@@ -80,6 +80,9 @@ func newUnit(asked string, values *record, manager Manager) (Unit, error) {
 		NeedDaemonReload: parseBool(values[propNeedDaemonReload]),
 		LastTrigger:      parseTimerPoint(values[propLastTrigger]),
 	}
+	if unit.LoadState == "" || unit.ActiveState == "" || unit.SubState == "" { // Every systemd has all three of every unit.
+		return Unit{}, fmt.Errorf("unit %q: %w: its record has no LoadState, ActiveState or SubState", asked, ErrProtocol)
+	}
 	if id := string(values[propID]); id != asked {
 		if CheckUnitName(id) != nil || !namesInclude(values[propNames], asked) {
 			return Unit{}, fmt.Errorf("unit %q: %w: a record of %q came in its place", asked, ErrProtocol, id)

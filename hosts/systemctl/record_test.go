@@ -1,6 +1,7 @@
 package systemctl
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -127,12 +128,29 @@ func TestParseRecord(t *testing.T) {
 
 func TestNotLoadedHasNoNumbers(t *testing.T) {
 	t.Parallel()
-	for _, state := range []string{"", "stub", "not-found", "error", "merged", "masked", "bad-setting", "new-in-2030"} {
-		got := parseOne(t, "a.service", "Id=a.service\nLoadState="+state+"\nActiveState=inactive\nUnitFileState=masked\nResult=success\n"+
+	for _, state := range []string{"stub", "not-found", "error", "merged", "masked", "bad-setting", "new-in-2030"} {
+		got := parseOne(t, "a.service", "Id=a.service\nLoadState="+state+"\nActiveState=inactive\nSubState=dead\nUnitFileState=masked\nResult=success\n"+
 			"NRestarts=0\nMainPID=7\nExecMainCode=1\nExecMainStatus=0\nMemoryCurrent=1\nCPUUsageNSec=1\nTasksCurrent=1\n")
-		want := Unit{Name: "a.service", LoadState: state, ActiveState: "inactive", UnitFileState: "masked"}
+		want := Unit{Name: "a.service", LoadState: state, ActiveState: "inactive", SubState: "dead", UnitFileState: "masked"}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("LoadState=%s: %s", state, diff)
+		}
+	}
+}
+
+// A unit without a state is no unit that is in no state.
+func TestStatesAreRequired(t *testing.T) {
+	t.Parallel()
+	for _, record := range []string{
+		"Id=a.service\n",
+		"Id=a.service\nActiveState=active\nSubState=running\n",
+		"Id=a.service\nLoadState=loaded\nSubState=running\n",
+		"Id=a.service\nLoadState=loaded\nActiveState=active\n",
+		"Id=a.service\nLoadState=\nActiveState=active\nSubState=running\n",
+	} {
+		got, err := testQuery("a.service").Parse([]byte(answer("Version=252\n", record)), nil)
+		if !errors.Is(err, ErrProtocol) || len(got.Units) != 0 {
+			t.Errorf("%q: %+v, %v", record, got.Units, err)
 		}
 	}
 }
@@ -148,7 +166,7 @@ func TestSince(t *testing.T) {
 		"inactive": 3, "failed": 3,
 		"activating": 4,
 	} {
-		got := parseOne(t, "a.socket", "Id=a.socket\nActiveState="+state+"\n"+times)
+		got := parseOne(t, "a.socket", "Id=a.socket\nLoadState=loaded\nSubState=x\nActiveState="+state+"\n"+times)
 		if diff := cmp.Diff(utc(21, 0, second), got.Since); diff != "" {
 			t.Errorf("ActiveState=%s: %s", state, diff)
 		}
@@ -156,7 +174,7 @@ func TestSince(t *testing.T) {
 			t.Errorf("ActiveState=%s: %s", state, diff)
 		}
 	}
-	if got := parseOne(t, "a.socket", "Id=a.socket\nActiveState=active\nActiveEnterTimestamp=\n"); got.Since != nil {
+	if got := parseOne(t, "a.socket", "Id=a.socket\nLoadState=loaded\nSubState=x\nActiveState=active\nActiveEnterTimestamp=\n"); got.Since != nil {
 		t.Errorf("Since = %v without a timestamp", got.Since)
 	}
 }
@@ -208,11 +226,11 @@ func TestMonotonicNeedsTheBootTime(t *testing.T) {
 func TestOrderOfPropertiesDoesNotMatter(t *testing.T) {
 	t.Parallel()
 	v257 := "TimersCalendar={ OnCalendar=*-*-* 00:00:00 ; next_elapse=@1795392000 }\nNextElapseUSecRealtime=Mon 2026-11-23 00:00:00 UTC\n" +
-		"LastTriggerUSec=\nId=t1.timer\nActiveState=active\nActiveEnterTimestamp=@1795383877\n"
-	v262 := "Id=t1.timer\nActiveEnterTimestamp=@1795383877\nActiveState=active\n" +
+		"LastTriggerUSec=\nId=t1.timer\nLoadState=loaded\nActiveState=active\nSubState=waiting\nActiveEnterTimestamp=@1795383877\n"
+	v262 := "Id=t1.timer\nSubState=waiting\nActiveEnterTimestamp=@1795383877\nActiveState=active\nLoadState=loaded\n" +
 		"TimersCalendar={ OnCalendar=*-*-* 00:00:00 ; next_elapse=@1795392000 }\nNextElapseUSecRealtime=@1795392000\nLastTriggerUSec=\n"
 	want := Unit{
-		Name: "t1.timer", ActiveState: "active", Since: utc(21, 44, 37),
+		Name: "t1.timer", LoadState: "loaded", ActiveState: "active", SubState: "waiting", Since: utc(21, 44, 37),
 		NextElapse: new(time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)),
 	}
 	for _, record := range []string{v257, v262} {
