@@ -50,7 +50,7 @@ type Config struct {
 	// Heartbeat is the AMQP heartbeat interval in whole seconds, 0 means 10 s. A silent broker is given up after 1.5 times of it.
 	Heartbeat time.Duration
 	// Attempts is after how many rounds over all URLs in succession Run gives up; 0 means never. A session that the broker confirmed
-	// something in, or that held for some seconds, starts the count anew.
+	// something in starts the count anew.
 	Attempts int
 	Log      *slog.Logger // Connection changes; nil discards.
 }
@@ -175,7 +175,9 @@ func (p *Publisher) serve(ctx context.Context, b broker, src Source, waiting *wa
 	s.abandon()
 
 	p.count(func(s *Stats) { s.Broker, s.Blocked = "", false })
-	return !refusal(err) && (s.confirmed || time.Since(start) >= maxBackoff), explain(b, p.cfg, err, true)
+	// Who waits for ever may take a connection that held for a success; who counts attempts wants a confirm.
+	held := p.cfg.Attempts == 0 && time.Since(start) >= maxBackoff
+	return !refusal(err) && (s.confirmed || held), explain(b, p.cfg, err, true)
 }
 
 // waitLog logs connection changes once, and that there is still none once a minute.
