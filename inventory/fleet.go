@@ -17,7 +17,7 @@ const maxHosts = 100_000
 // maxRoutingKey is AMQP's limit for a short string (AMQP 0-9-1, 4.2.5.3).
 const maxRoutingKey = 255
 
-var addressChars = regexp.MustCompile(`^[A-Za-z0-9._-]{1,253}$`)
+var addressChars = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$`)
 
 // fleet is all hosts as they are expanded.
 type fleet struct {
@@ -95,8 +95,8 @@ func (p *parser) hostNames(raw *rawHost, limit int) []string {
 		return nil
 	}
 	for _, name := range names {
-		if !isName(name) {
-			p.mistake(raw.Name.at, "host %q; name it with letters, digits, dots, dashes and underscores only", name)
+		if !isName(name) || name[0] == '-' {
+			p.mistake(raw.Name.at, "host %q; name it with letters, digits, dots, dashes and underscores only, and no dash in front", name)
 			return nil
 		}
 	}

@@ -9,8 +9,8 @@ import (
 const none = "none"
 
 var (
-	// A user may be DOMAIN\name or name@realm, but nothing that a log line or an ssh command could take for more.
-	userChars  = regexp.MustCompile(`^[^\s:/,'"-][^\s:/,'"]*$`)
+	// A user may be DOMAIN\name, name@realm or machine$, but nothing that a log line or a shell could take for more.
+	userChars  = regexp.MustCompile(`^[\pL\pN_][\pL\pN._@\\+-]*\$?$`)
 	aliasChars = regexp.MustCompile(`^[A-Za-z0-9.:_\[\]-]+$`)
 )
 
