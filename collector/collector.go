@@ -24,7 +24,7 @@ type Pool interface {
 	Poll(ctx context.Context, h inventory.Host) (hosts.Snapshot, error)
 }
 
-// Outbox takes the messages. It must not block.
+// Outbox takes the messages, from many goroutines at once. It must not block.
 type Outbox interface {
 	// PutStatus takes the newest status of a host, in place of one that still waits.
 	PutStatus(host string, m publish.Message)
@@ -84,8 +84,9 @@ func (c *Collector) Run(ctx context.Context) {
 	c.serve(ctx, func(ctx context.Context, l *lanes) { c.schedule(ctx, l) })
 }
 
-// Sweep polls every host once, and returns when the last poll has ended or ctx has.
-func (c *Collector) Sweep(ctx context.Context) {
+// Sweep polls every host once, and returns when the last poll has ended. The error is ctx's, where that ended first.
+func (c *Collector) Sweep(ctx context.Context) error {
+	var err error
 	c.serve(ctx, func(ctx context.Context, l *lanes) {
 		now := time.Now()
 		for _, w := range c.watches {
@@ -96,30 +97,42 @@ func (c *Collector) Sweep(ctx context.Context) {
 			select {
 			case <-l.done:
 			case <-ctx.Done():
+				err = context.Cause(ctx)
 				return
 			}
 		}
 	})
+	return err
 }
 
 // Lanes carry hosts to the workers and back. Each holds all hosts, and a host is in one of them or on the agenda: no send blocks.
 type lanes struct {
-	polls chan *watch // to be polled on their connections
-	dials chan *watch // to be connected to, then polled
-	done  chan *watch // polled
+	polls  chan *watch // to be polled on their connections
+	dials  chan *watch // to be connected to
+	redial chan *watch // likewise, of hosts that could not be read last time: they wait for those that could
+	done   chan *watch // polled
+}
+
+// dial puts w in the lane for its next connection.
+func (l *lanes) dial(w *watch) {
+	if w.err != nil {
+		l.redial <- w
+		return
+	}
+	l.dials <- w
 }
 
 // serve runs the workers as long as direct runs.
 func (c *Collector) serve(ctx context.Context, direct func(context.Context, *lanes)) {
 	ctx, cancel := context.WithCancel(ctx)
 	n := len(c.watches)
-	l := &lanes{polls: make(chan *watch, n), dials: make(chan *watch, n), done: make(chan *watch, n)}
+	l := &lanes{polls: make(chan *watch, n), dials: make(chan *watch, n), redial: make(chan *watch, n), done: make(chan *watch, n)}
 	var workers conc.WaitGroup
 	for range min(c.config.Parallel, n) {
-		workers.Go(func() { c.work(ctx, l.polls, l, c.pollStanding) })
+		workers.Go(func() { c.work(ctx, l.polls, nil, l, c.pollStanding) })
 	}
 	for range min(c.config.Dials, n) {
-		workers.Go(func() { c.work(ctx, l.dials, l, c.connectAndPoll) })
+		workers.Go(func() { c.work(ctx, l.dials, l.redial, l, c.connect) })
 	}
 	direct(ctx, l)
 	cancel()
@@ -160,5 +173,5 @@ func (c *Collector) enqueue(w *watch, l *lanes) {
 		l.polls <- w
 		return
 	}
-	l.dials <- w
+	l.dial(w)
 }

@@ -2,11 +2,12 @@
 //
 //	                 due          standing connection
 //	inventory ──▶ schedule ──┬──▶ poll workers ──┬──▶ conclude ──▶ outbox ──▶ publish
-//	    ▲                    └──▶ dial workers ──┘        │
+//	    ▲                    └──▶ dial workers ──┘        │         (dial workers pass on to poll workers)
 //	    └───────────────── next due time ◀────────────────┘
 //
 // Each host has its own due time. A fixed set of workers serves what is due: one set polls the hosts that have a connection, a
-// smaller one the hosts that must be connected to first. So the hosts that cannot be reached wait for each other, and never for a place among the healthy ones.
+// smaller one connects to those that have none, first of all to those that were well when last seen. So the hosts that cannot be
+// reached wait for each other, and never take a place from the healthy ones.
 //
 // # Guarantees
 //

@@ -14,6 +14,8 @@ import (
 // status makes the message of w's last poll. What the host has not told is null in it.
 func (c *Collector) status(w *watch, begun, ended time.Time) publish.Status {
 	s := publish.Status{
+		Schema:    publish.Schema,
+		Type:      publish.KindStatus,
 		ID:        uuid.Must(uuid.NewV7()).String(),
 		Collector: c.config.Name,
 		Epoch:     c.config.Epoch,
@@ -30,7 +32,7 @@ func (c *Collector) status(w *watch, begun, ended time.Time) publish.Status {
 		Poll:            publish.Poll{DurationMS: milliseconds(ended.Sub(begun)), QueuedMS: milliseconds(begun.Sub(w.due))},
 	}
 	if w.err != nil {
-		s.Error = new(fmt.Sprintf("%v (since %s)", w.err, w.since.UTC().Format(time.RFC3339)))
+		s.Error = new(w.trouble(ended))
 	}
 	if w.lastAt.IsZero() {
 		return s
@@ -43,6 +45,15 @@ func (c *Collector) status(w *watch, begun, ended time.Time) publish.Status {
 		s.Units = append(s.Units, unit(u))
 	}
 	return s
+}
+
+// trouble says what is wrong with the host, since when, and when it is looked at again where that is not the next interval.
+func (w *watch) trouble(now time.Time) string {
+	text := fmt.Sprintf("%v (since %s", w.err, w.since.UTC().Format(time.RFC3339))
+	if w.paused(now) {
+		text += ", next try at " + w.resume.UTC().Format(time.RFC3339)
+	}
+	return text + ")"
 }
 
 func system(s hosts.Snapshot) *publish.System {

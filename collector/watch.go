@@ -23,6 +23,7 @@ type watch struct {
 	log   *slog.Logger
 	due   time.Time
 	begun time.Time // when the poll under way got its first worker; zero between polls
+	fresh bool      // connected to in the poll under way
 
 	outcome hosts.Outcome // of the last poll, empty before the first
 	since   time.Time     // when outcome became what it is
@@ -36,16 +37,23 @@ type watch struct {
 // paused reports whether the host is to be left alone for now.
 func (w *watch) paused(now time.Time) bool { return now.Before(w.resume) }
 
-// work serves one lane until ctx ends. Attempt reports false when the host went to another lane instead of being polled.
-func (c *Collector) work(ctx context.Context, lane <-chan *watch, l *lanes, attempt func(context.Context, *watch, *lanes) bool) {
+// work serves two lanes until ctx ends, the second only while nothing is in the first. Attempt reports false when the host went to
+// another lane instead of being done with.
+func (c *Collector) work(ctx context.Context, first, second <-chan *watch, l *lanes, attempt func(context.Context, *watch, *lanes) bool) {
 	for {
+		var w *watch
 		select {
-		case <-ctx.Done():
-			return
-		case w := <-lane:
-			if attempt(ctx, w, l) {
-				l.done <- w
+		case w = <-first:
+		default:
+			select {
+			case <-ctx.Done():
+				return
+			case w = <-first:
+			case w = <-second:
 			}
+		}
+		if attempt(ctx, w, l) {
+			l.done <- w
 		}
 	}
 }
@@ -58,25 +66,25 @@ func (c *Collector) pollStanding(ctx context.Context, w *watch, l *lanes) bool {
 		return true
 	}
 	snapshot, err := guarded(func() (hosts.Snapshot, error) { return c.config.Pool.Poll(ctx, w.host) })
-	if errors.Is(err, hosts.ErrNotConnected) {
-		l.dials <- w
+	if errors.Is(err, hosts.ErrNotConnected) && !w.fresh {
+		l.dial(w)
 		return false
 	}
 	c.conclude(ctx, w, snapshot, err)
 	return true
 }
 
-// connectAndPoll gives w a new connection and polls it.
-func (c *Collector) connectAndPoll(ctx context.Context, w *watch, _ *lanes) bool {
+// connect gives w a new connection, and sends it on to be polled: a dial's place is for dialling only.
+func (c *Collector) connect(ctx context.Context, w *watch, l *lanes) bool {
 	w.begin()
-	snapshot, err := guarded(func() (hosts.Snapshot, error) {
-		if err := c.config.Pool.Connect(ctx, w.host); err != nil {
-			return hosts.Snapshot{}, err
-		}
-		return c.config.Pool.Poll(ctx, w.host)
-	})
-	c.conclude(ctx, w, snapshot, err)
-	return true
+	_, err := guarded(func() (hosts.Snapshot, error) { return hosts.Snapshot{}, c.config.Pool.Connect(ctx, w.host) })
+	if err != nil {
+		c.conclude(ctx, w, hosts.Snapshot{}, err)
+		return true
+	}
+	w.fresh = true
+	l.polls <- w
+	return false
 }
 
 func (w *watch) begin() {
@@ -96,7 +104,7 @@ func guarded(poll func() (hosts.Snapshot, error)) (snapshot hosts.Snapshot, err 
 // conclude makes a status of a poll's result, and forgets a poll that ctx interrupted.
 func (c *Collector) conclude(ctx context.Context, w *watch, snapshot hosts.Snapshot, err error) {
 	begun, ended := w.begun, time.Now()
-	w.begun = time.Time{}
+	w.begun, w.fresh = time.Time{}, false
 	if ctx.Err() != nil {
 		return
 	}
@@ -126,7 +134,7 @@ func (w *watch) learn(now time.Time, snapshot hosts.Snapshot, err error) {
 	if err == nil {
 		w.last, w.lastAt = snapshot, now
 	}
-	if outcome.Persistent() && !w.paused(now) {
+	if hosts.Persistent(err) && !w.paused(now) {
 		w.resume = now.Add(persistentPause)
 	}
 	w.err = err

@@ -22,11 +22,11 @@ import (
 func (p *Pool) connect(ctx context.Context, h inventory.Host) (*conn, error) {
 	signer, err := p.signers.load(h.SSH.IdentityFile)
 	if err != nil {
-		return nil, fail(AuthFailed, "%w", err)
+		return nil, &Error{Outcome: AuthFailed, Err: err, own: true}
 	}
 	known, err := p.hostKeys.open(h.SSH.KnownHosts)
 	if err != nil {
-		return nil, fail(HostKeyUnknown, "%w", err)
+		return nil, &Error{Outcome: HostKeyUnknown, Err: err, own: true}
 	}
 	raw, err := p.dial(ctx, "tcp", net.JoinHostPort(h.Address, strconv.Itoa(h.SSH.Port)))
 	if err != nil {
@@ -94,9 +94,7 @@ func (hs *handshake) config(signer ssh.Signer, known *knownHosts) *ssh.ClientCon
 			hs.keyPassed = true
 			return nil
 		},
-		// Without this the server chooses a key type that known_hosts may not hold, which looks like a changed key
-		// (golang/go#29286). Empty for an unknown host: then any type will do to name it.
-		HostKeyAlgorithms: known.db.HostKeyAlgorithms(lookupAddress(hs.host)),
+		HostKeyAlgorithms: known.algorithms(hs.host),
 		ClientVersion:     "SSH-2.0-service_manager",
 		BannerCallback: func(message string) error {
 			hs.banner = oneLine(message, 200)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -93,6 +94,19 @@ func lookupAddress(h inventory.Host) string {
 		return net.JoinHostPort(h.SSH.HostKeyAlias, "22")
 	}
 	return net.JoinHostPort(h.Address, strconv.Itoa(h.SSH.Port))
+}
+
+// algorithms lists the key types to ask the host for. Those that known_hosts holds come first: without that the server chooses one
+// that may not be there, which looks like a changed key (golang/go#29286). The others follow, so that a host that has none of the
+// known types any more shows what it has, and is told from one that cannot be talked to.
+func (k *knownHosts) algorithms(h inventory.Host) []string {
+	var all []string
+	for _, algorithm := range append(k.db.HostKeyAlgorithms(lookupAddress(h)), ssh.SupportedAlgorithms().HostKeys...) {
+		if algorithm != "" && !slices.Contains(all, algorithm) {
+			all = append(all, algorithm)
+		}
+	}
+	return all
 }
 
 // check returns a callback that accepts no other key than the known one, and says how to mend what it refuses.

@@ -32,6 +32,8 @@ type Error struct {
 	Outcome Outcome
 	Target  string // user@address:port
 	Err     error
+
+	own bool // it is about a file of ours; the host was not asked
 }
 
 func (e *Error) Error() string { return e.Target + ": " + e.Err.Error() }
@@ -55,8 +57,13 @@ func OutcomeOf(err error) Outcome {
 	return ProtocolError
 }
 
-// Persistent reports whether the outcome stays until a person changes something, so that trying again soon only fills the
-// host's log and, from OpenSSH 9.8 on, earns the collector's address a penalty (sshd_config(5), PerSourcePenalties).
-func (o Outcome) Persistent() bool {
-	return o == AuthFailed || o == HostKeyUnknown || o == HostKeyChanged
+// Persistent reports whether err stays until a person changes something on the host or in known_hosts, so that trying again soon
+// only fills the host's log and, from OpenSSH 9.8 on, earns the collector's address a penalty (sshd_config(5), PerSourcePenalties).
+// It does not say so of trouble with the collector's own files, which bothers no host.
+func Persistent(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.own {
+		return false
+	}
+	return e.Outcome == AuthFailed || e.Outcome == HostKeyUnknown || e.Outcome == HostKeyChanged
 }

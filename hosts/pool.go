@@ -102,7 +102,8 @@ func (p *Pool) Connected(name string) bool {
 	}
 }
 
-// Close ends all connections. Calls still under way end with an error, later ones too.
+// Close ends all connections. It waits for calls that are under way, which end within their timeouts or with their contexts; later
+// ones fail.
 func (p *Pool) Close() {
 	p.mu.Lock()
 	p.closed = true

@@ -200,6 +200,13 @@ func TestOutcomes(t *testing.T) {
 			},
 		},
 		{
+			name: "changed host key of another type", want: hosts.HostKeyChanged, text: "ssh-keygen -R ",
+			prepare: func(t *testing.T, s site, server *sshtest.Server, _ *inventory.Host) {
+				t.Helper()
+				s.know(t, server, ecdsaKey(t).PublicKey())
+			},
+		},
+		{
 			name: "revoked host key", want: hosts.HostKeyChanged, text: "revoked",
 			prepare: func(t *testing.T, s site, server *sshtest.Server, _ *inventory.Host) {
 				t.Helper()
@@ -287,6 +294,23 @@ func flood(ctx context.Context, _ string, stdout, _ io.Writer) int {
 		}
 	}
 	return -1
+}
+
+// Trouble that a host's sshd would punish must not be tried again soon; trouble with our own files may be.
+func TestPersistent(t *testing.T) {
+	s := newSite(t)
+	server := s.start(t, sshtest.Config{Exec: systemd("252")})
+	pool, h := newPool(t, hosts.Config{}), s.host(server)
+	if err := pool.Connect(t.Context(), h); !hosts.Persistent(err) {
+		t.Errorf("an unknown host key is tried again soon: %v", err)
+	}
+	h.SSH.IdentityFile = s.path("nothing")
+	if err := pool.Connect(t.Context(), h); hosts.Persistent(err) || hosts.OutcomeOf(err) != hosts.AuthFailed {
+		t.Errorf("a missing key file keeps the host waiting: %v", err)
+	}
+	if hosts.Persistent(nil) {
+		t.Error("a host that was read is trouble")
+	}
 }
 
 func TestDialErrors(t *testing.T) {

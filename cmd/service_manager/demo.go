@@ -76,6 +76,9 @@ func (a *app) demo(ctx context.Context, flags demoFlags) error {
 	if flags.once {
 		err := p.sweep(ctx)
 		fmt.Fprintln(a.stderr, seen.line(time.Now()))
+		if ctx.Err() != nil && exitOf(err) == exitHost {
+			return nil // Told to stop: no failure of a demo.
+		}
 		return err
 	}
 	fmt.Fprintf(a.stderr, "simulating %s; try in another terminal: service_manager status -i %s\nCtrl-C ends it\n",

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"syscall"
@@ -45,14 +46,12 @@ func (a *app) report(err error) int {
 	if err == nil {
 		return 0
 	}
-	if errors.Is(err, syscall.EPIPE) {
-		return exitPipe // Whoever went away, as head does, wants no complaint.
+	code := exitOf(err)
+	if e, ok := errors.AsType[*exitError](err); ok && e.err == nil {
+		return code
 	}
-	code := exitUsage // What cobra returns itself: an unknown command, wrong arguments.
-	if e, ok := errors.AsType[*exitError](err); ok {
-		if code = e.code; e.err == nil {
-			return code
-		}
+	if code == exitOwn && errors.Is(err, syscall.EPIPE) {
+		return exitPipe // Whoever went away, as head does, wants no complaint.
 	}
 	if mistakes, ok := errors.AsType[*inventory.Error](err); ok {
 		fmt.Fprintln(a.stderr, mistakes) // FILE:LINE at the start of each line, as editors want it.
@@ -61,6 +60,23 @@ func (a *app) report(err error) int {
 	}
 	fmt.Fprintf(a.stderr, "service_manager: %s\n", strings.TrimSuffix(err.Error(), "\n"))
 	return code
+}
+
+// exitOf returns the exit code that err asks for.
+func exitOf(err error) int {
+	if err == nil {
+		return 0
+	}
+	if e, ok := errors.AsType[*exitError](err); ok {
+		return e.code
+	}
+	if _, ok := errors.AsType[*publish.BrokerError](err); ok {
+		return exitBroker
+	}
+	if _, ok := errors.AsType[*fs.PathError](err); ok { // Such as a write to stdout.
+		return exitOwn
+	}
+	return exitUsage // What cobra returns itself: an unknown command, wrong arguments.
 }
 
 // exitCode is the one that a status asks for.

@@ -3,10 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
-
-	"github.com/sourcegraph/conc"
 
 	"service_manager/collector"
 	"service_manager/collector/outbox"
@@ -15,10 +14,11 @@ import (
 	"service_manager/publish"
 )
 
-// How long the end may take. Together they stay below the 10 s in which SIGTERM ends the process.
+// How long the end may take. What a signal allows stays, with the pool's end, below the 10 s in which SIGTERM ends the process.
 const (
 	drainOnSignal = 5 * time.Second
 	drainOnce     = 45 * time.Second // longer than a confirm may take
+	senderEnds    = 3 * time.Second  // longer than a publisher takes to close
 )
 
 // A sender takes messages out of an outbox and away. [publish.Publisher] and [publish.Writer] are senders.
@@ -37,7 +37,10 @@ type pipeline struct {
 
 // run polls until ctx ends. Then it gives the sender a moment to see the last messages off.
 func (p pipeline) run(ctx context.Context) error {
-	left, err := p.do(ctx, drainOnSignal, (*collector.Collector).Run)
+	left, err := p.do(ctx, func(ctx context.Context, c *collector.Collector) error {
+		c.Run(ctx)
+		return nil
+	})
 	if err == nil && left != nil {
 		p.log.Warn("ended with messages that the broker had not confirmed", slog.Any("err", left))
 	}
@@ -46,21 +49,21 @@ func (p pipeline) run(ctx context.Context) error {
 
 // sweep polls every host once. It returns when the sender has seen all messages off.
 func (p pipeline) sweep(ctx context.Context) error {
-	left, err := p.do(ctx, drainOnce, (*collector.Collector).Sweep)
-	switch {
-	case err != nil:
-		return err
-	case ctx.Err() != nil:
-		return failed(exitHost, errors.New("interrupted before every host was read"))
-	case left != nil:
+	left, err := p.do(ctx, func(ctx context.Context, c *collector.Collector) error {
+		if c.Sweep(ctx) != nil {
+			return failed(exitHost, errors.New("interrupted before every host was read"))
+		}
+		return nil
+	})
+	if left != nil && exitOf(err) < exitBroker {
 		return failed(exitBroker, left)
 	}
-	return nil
+	return err
 }
 
-// do runs the collector and the sender side by side. It ends when poll returns, which it does early when the sender fails. Left says
-// which messages remained.
-func (p pipeline) do(ctx context.Context, patience time.Duration, poll func(*collector.Collector, context.Context)) (left, err error) {
+// do runs the collector and the sender side by side. It ends when poll does, which is early when the sender fails. Left says which
+// messages remained; the error is the sender's, else poll's.
+func (p pipeline) do(ctx context.Context, poll func(context.Context, *collector.Collector) error) (left, err error) {
 	pool := hosts.New(hosts.Config{})
 	defer pool.Close()
 	box := outbox.New()
@@ -81,29 +84,44 @@ func (p pipeline) do(ctx context.Context, patience time.Duration, poll func(*col
 		return nil, failed(exitOwn, err)
 	}
 	if p.sender == nil {
-		poll(c, ctx)
-		return nil, nil
+		return nil, poll(ctx, c)
 	}
-	// The sender outlives ctx, so that it can see off what is in the outbox; sending ends with the sender.
+	// The sender outlives ctx, so that it can see off what is in the outbox; polling and draining end with the sender.
 	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	polling, stopPolling := context.WithCancel(ctx)
 	defer stopPolling()
-	var running conc.WaitGroup
-	var sent error
-	running.Go(func() {
-		defer stopPolling()
-		defer stop()
-		sent = p.sender.Run(sending, box)
-	})
-	poll(c, polling)
-	draining, cancel := context.WithTimeout(sending, patience)
-	defer cancel()
-	left = box.Drain(draining)
+	sent := make(chan error, 1)
+	go func() {
+		err := p.sender.Run(sending, box)
+		stopPolling()
+		stop()
+		sent <- err
+	}()
+	err = poll(polling, c)
+	left = drain(ctx, sending, box)
 	stop()
-	running.Wait()
-	if sent != nil {
-		return nil, failed(exitBroker, sent)
+	select {
+	case failure := <-sent:
+		if failure != nil {
+			return nil, failed(exitOf(failure), failure)
+		}
+		return left, err
+	case <-time.After(senderEnds):
+		// A write to a pipe that no one reads cannot be interrupted. The process ends, and the goroutine with it.
+		return nil, failed(exitOwn, errors.New("stdout does not take the messages: what reads it has stopped reading"))
 	}
-	return left, nil
+}
+
+// drain waits until the outbox is empty: for a while, and no longer than a moment after ctx has ended.
+func drain(ctx, sending context.Context, box *outbox.Outbox) error {
+	patient, cancel := context.WithTimeoutCause(sending, drainOnce, fmt.Errorf("no confirm within %v", drainOnce))
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	if left := box.Drain(patient); left == nil || ctx.Err() == nil {
+		return left
+	}
+	hurried, cancel := context.WithTimeoutCause(sending, drainOnSignal, fmt.Errorf("no confirm within %v", drainOnSignal))
+	defer cancel()
+	return box.Drain(hurried)
 }

@@ -11,6 +11,9 @@ import (
 	"service_manager/publish"
 )
 
+// maxBody is more than a host's longest answer makes, and less than what RabbitMQ takes (max_message_size, 16 MiB in 4.x).
+const maxBody = 8 << 20
+
 func (a *app) runCommand() *cobra.Command {
 	var once, dryRun bool
 	cmd := &cobra.Command{
@@ -77,6 +80,7 @@ func (a *app) sender(inv *inventory.Inventory, log *slog.Logger, once, dryRun bo
 		KeyFile:        inv.Broker.KeyFile,
 		External:       inv.Broker.External,
 		ConnectionName: "service_manager " + inv.Collector.Name,
+		MaxBody:        maxBody,
 		Log:            log,
 	}
 	if once {

@@ -122,6 +122,23 @@ func TestEndsWithItsReader(t *testing.T) {
 	_ = w.Close() // Its reader is gone.
 }
 
+// A reader that stops reading, such as a pager, does not keep the program from ending when it is told to.
+func TestEndsThoughNoOneReads(t *testing.T) {
+	stdout, in := io.Pipe()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan int)
+	var stderr bytes.Buffer
+	go func() { ended <- execute(ctx, []string{"demo", "--seed", "1"}, in, &stderr) }()
+	if _, err := stdout.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if code := <-ended; code != exitOwn || !strings.Contains(stderr.String(), "stopped reading") {
+		t.Errorf("exit code %d, want %d; it said:\n%s", code, exitOwn, stderr.String())
+	}
+	_ = stdout.Close() // Frees the write.
+}
+
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits N command [args...]")

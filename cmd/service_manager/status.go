@@ -48,6 +48,9 @@ func (a *app) status(ctx context.Context, selectors []string, onlyFailed bool, f
 	if err != nil {
 		return err
 	}
+	for _, notice := range inv.Notices {
+		fmt.Fprintln(a.stderr, notice)
+	}
 	var seen tally
 	p := pipeline{inventory: inv, hosts: selected, observe: seen.observe, log: a.logger(slog.LevelError)}
 	if err := p.sweep(ctx); err != nil {

@@ -76,7 +76,7 @@ func (t *tally) line(now time.Time) string {
 	t.mu.Lock()
 	polls := t.polls
 	t.mu.Unlock()
-	line := fmt.Sprintf("%s  %d polls  %s: %s  %s: %s", now.Format(time.TimeOnly), polls, count(len(statuses), "host"), inOrder(outcomes),
+	line := fmt.Sprintf("%s  %s  %s%s  %s%s", now.Format(time.TimeOnly), count(polls, "poll"), count(len(statuses), "host"), inOrder(outcomes),
 		count(units, "unit"), inOrder(states))
 	const shown = 3
 	if more := len(trouble) - shown; more > 0 {
@@ -96,7 +96,7 @@ func unitWord(u publish.Unit) string {
 	return printable(u.ActiveState)
 }
 
-// inOrder lists counts, the greatest first.
+// inOrder lists counts behind a colon, the greatest first.
 func inOrder(counts map[string]int) string {
 	words := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
 		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
@@ -104,7 +104,10 @@ func inOrder(counts map[string]int) string {
 	for i, word := range words {
 		words[i] = fmt.Sprintf("%d %s", counts[word], word)
 	}
-	return strings.Join(words, ", ")
+	if len(words) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(words, ", ")
 }
 
 func count(n int, noun string) string {

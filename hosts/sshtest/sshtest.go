@@ -173,8 +173,15 @@ func (s *Server) accept(listener net.Listener) {
 		}
 		s.accepted.Add(1)
 		s.mu.Lock()
-		s.conns[c] = struct{}{}
+		suspended := s.listener != listener
+		if !suspended {
+			s.conns[c] = struct{}{}
+		}
 		s.mu.Unlock()
+		if suspended {
+			_ = c.Close() // It came just before the listener was closed, and missed Disconnect.
+			return
+		}
 		s.served.Go(func() { s.serve(c) })
 	}
 }
