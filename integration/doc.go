@@ -5,6 +5,6 @@
 //
 //	go test -tags integration ./integration/...
 //
-// They start a stack of their own, beside one that "make up" may have started, and remove it. KEEP_STACK=1 leaves it running; the next
-// run then takes it over. What the tests assert about messages is what a consumer received from the broker.
+// They start a stack of their own, beside one that "make up" may have started, and remove it. KEEP_STACK=1 leaves it running, to look at
+// it; the next run starts anew. What the tests assert about messages is what a consumer received from the broker.
 package integration

@@ -64,12 +64,7 @@ func TestFrozenHost(t *testing.T) {
 func TestFrozenPID1(t *testing.T) {
 	messages := consume(t, "status.db.db-01")
 	messages.wait(t, "an ok status", isOK)
-	pid := stack.hostPID(t, "db-01")
-	signal := func(name string) {
-		if _, err := stack.run(t.Context(), "kill", "-"+name, pid); err != nil {
-			t.Error(err)
-		}
-	}
+	signal := func(name string) { stack.docker(t, "kill --signal="+name, "db-01") }
 	signal("STOP")
 	defer signal("CONT")
 	messages.wait(t, "a timeout", outcome("timeout"))
@@ -100,8 +95,8 @@ func TestOneConnectionPerHost(t *testing.T) {
 		}
 	}
 	for host := range stackHosts() {
-		if polls[host] < 5 {
-			t.Errorf("%s: %d polls in 20 s", host, polls[host])
+		if polls[host] < 2 {
+			t.Errorf("%s: %d polls, too few to tell", host, polls[host])
 		}
 		if after := connections(host); after != before[host] {
 			t.Errorf("%s: connected from %q, after %d polls from %q", host, before[host], polls[host], after)

@@ -5,6 +5,8 @@ package integration
 import (
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -18,24 +20,52 @@ func TestMain(m *testing.M) {
 }
 
 func runTests(m *testing.M) (code int) {
+	defer removeOnSignal()()
+	before := goleak.IgnoreCurrent()
 	var err error
-	if stack, err = startStack(); err != nil {
+	stack, err = startStack()
+	defer func() {
+		if stack == nil {
+			return
+		}
+		if err := stack.stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "stopping the stack:", err)
+			code = 1
+		}
+	}()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "starting the stack:", err)
 		if stack != nil {
 			stack.dump()
-			stack.stop()
 		}
 		return 1
 	}
-	defer stack.stop()
-	code = m.Run()
-	if code != 0 {
+	if code := m.Run(); code != 0 {
 		stack.dump()
 		return code
 	}
-	if err := goleak.Find(); err != nil {
+	if err := goleak.Find(before); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return 0
+}
+
+// removeOnSignal removes the stack when the tests are interrupted, until the function that it returns is called.
+func removeOnSignal() (stop func()) {
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		if _, ok := <-interrupted; !ok {
+			return
+		}
+		if stack != nil {
+			_ = stack.stop() // There is no one left to tell.
+		}
+		os.Exit(1)
+	}()
+	return func() {
+		signal.Stop(interrupted)
+		close(interrupted)
+	}
 }

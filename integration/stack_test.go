@@ -37,7 +37,7 @@ func startStack() (*composeStack, error) {
 		"COMPOSE_PROJECT_NAME="+cmp.Or(os.Getenv("COMPOSE_PROJECT_NAME"), "service_manager_test"),
 		"BROKER_PORT="+strconv.Itoa(port), "BROKER_UI_PORT="+strconv.Itoa(uiPort), "CONSUMER_JSON=")}
 	// docker-compose 1.29 trips over containers of an earlier start.
-	if _, err := s.compose(2*time.Minute, "down", "--volumes", "--remove-orphans"); err != nil {
+	if _, err := s.compose(5*time.Minute, "down", "--volumes", "--remove-orphans"); err != nil {
 		return s, err
 	}
 	if _, err := s.compose(25*time.Minute, "up", "--build", "--detach"); err != nil {
@@ -60,14 +60,13 @@ func freePort() (int, error) {
 }
 
 // stop removes all that the stack made but its images.
-func (s *composeStack) stop() {
+func (s *composeStack) stop() error {
 	if os.Getenv("KEEP_STACK") != "" {
 		fmt.Fprintln(os.Stderr, "the stack is left running, its broker on port", s.port)
-		return
+		return nil
 	}
-	if out, err := s.compose(2*time.Minute, "down", "--volumes", "--remove-orphans"); err != nil {
-		fmt.Fprintln(os.Stderr, "stopping the stack:", err, out)
-	}
+	_, err := s.compose(5*time.Minute, "down", "--volumes", "--remove-orphans")
+	return err
 }
 
 // dump prints what the containers have logged last.
@@ -87,6 +86,7 @@ func (s *composeStack) compose(limit time.Duration, args ...string) (string, err
 func (s *composeStack) run(ctx context.Context, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = s.env
+	cmd.WaitDelay = 10 * time.Second // What it started may hold its output open.
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
@@ -115,11 +115,10 @@ func (s *composeStack) container(t *testing.T, service string) string {
 	return id
 }
 
-// docker runs a Docker command on a service's container: the command's words, then the container, then args.
-func (s *composeStack) docker(t *testing.T, command, service string, args ...string) {
+// docker runs a Docker command on a service's container.
+func (s *composeStack) docker(t *testing.T, command, service string) {
 	t.Helper()
-	words := append(strings.Fields(command), s.container(t, service))
-	if _, err := s.run(t.Context(), "docker", append(words, args...)...); err != nil {
+	if _, err := s.run(t.Context(), "docker", append(strings.Fields(command), s.container(t, service))...); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -148,14 +147,4 @@ func (s *composeStack) must(t *testing.T, host, commandLine string) string {
 // url is the broker's URL for one of the stack's users, whose password is the name.
 func (s *composeStack) url(user string) string {
 	return fmt.Sprintf("amqp://%s:%s@127.0.0.1:%d/", user, user, s.port)
-}
-
-// hostPID returns the process id, as this machine sees it, of a container's process 1.
-func (s *composeStack) hostPID(t *testing.T, service string) string {
-	t.Helper()
-	out, err := s.run(t.Context(), "docker", "inspect", "--format", "{{.State.Pid}}", s.container(t, service))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(out)
 }
