@@ -16,16 +16,38 @@ import (
 	"service_manager/integration/proxy"
 )
 
+// readme returns the block of the README that has its language and contains the given text, with the stack's broker in it.
+func readme(t *testing.T, language, containing string) string {
+	t.Helper()
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for block := range strings.SplitSeq(string(text), "```"+language+"\n") {
+		block, _, _ = strings.Cut(block, "```")
+		if strings.Contains(block, containing) {
+			return strings.ReplaceAll(block, "guest:guest@localhost", "consumer:consumer@broker")
+		}
+	}
+	t.Fatalf("README.md has no %s that contains %q", language, containing)
+	return ""
+}
+
 // The README shows how to receive messages; what it shows must work.
 func TestConsumersOfTheReadme(t *testing.T) {
-	t.Run("shell", func(t *testing.T) {
-		out := stack.do(t, "exec", "-T", "consumer", "timeout", "20", "amqp-consume", "--url=amqp://consumer:consumer@broker",
-			"--exchange=service_manager", "--routing-key=status.db.db-01", "--count=2", "cat")
-		if n := strings.Count(out, `"host":{"name":"db-01"`); n != 2 || strings.Contains(out, "web-01") {
-			t.Errorf("amqp-consume got %d messages of db-01: %s", n, out)
-		}
-	})
-	t.Run("python", func(t *testing.T) {
+	for language, marker := range map[string]string{"sh": "amqp-consume", "python": "import pika"} {
+		t.Run(language, func(t *testing.T) {
+			command := map[string]string{"sh": "sh", "python": "python3"}[language]
+			// It would go on for ever, so that timeout(1) ends it with 124.
+			out, err := stack.compose(time.Minute, "exec", "-T", "consumer", "timeout", "10", command, "-c", readme(t, language, marker))
+			for _, want := range []string{"web-01", "web-02"} {
+				if !strings.Contains(out, want) || !strings.Contains(out, " ok") || strings.Contains(out, "db-01") {
+					t.Errorf("it printed %q (%v), want lines of %s and none of db-01", out, err, want)
+				}
+			}
+		})
+	}
+	t.Run("consumer.py", func(t *testing.T) {
 		logs := stack.do(t, "logs", "--no-color", "consumer")
 		for host, want := range stackHosts() {
 			if !strings.Contains(logs, want.key+" ok ") {
