@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 	"unicode"
 
 	"golang.org/x/crypto/ssh"
@@ -20,7 +19,7 @@ import (
 
 // connect dials h and ends with an authenticated connection, or with an [Error], before ctx ends.
 func (p *Pool) connect(ctx context.Context, h inventory.Host) (*conn, error) {
-	signer, err := p.signers.load(h.SSH.IdentityFile)
+	signer, err := p.signers.load(h.SSH)
 	if err != nil {
 		return nil, &Error{Outcome: AuthFailed, Err: err, own: true}
 	}
@@ -28,9 +27,9 @@ func (p *Pool) connect(ctx context.Context, h inventory.Host) (*conn, error) {
 	if err != nil {
 		return nil, &Error{Outcome: HostKeyUnknown, Err: err, own: true}
 	}
-	raw, err := p.dial(ctx, "tcp", net.JoinHostPort(h.Address, strconv.Itoa(h.SSH.Port)))
+	raw, err := p.reach(ctx, h)
 	if err != nil {
-		return nil, dialError(ctx, err)
+		return nil, err
 	}
 	t := &transport{Conn: raw}
 	stop := context.AfterFunc(ctx, t.abort)
@@ -44,31 +43,6 @@ func (p *Pool) connect(ctx context.Context, h inventory.Host) (*conn, error) {
 		return nil, hs.explain(ctx, err)
 	}
 	return newConn(t, client, chans, reqs), nil
-}
-
-// dialError names the outcome of a TCP connection that did not come about.
-func dialError(ctx context.Context, err error) *Error {
-	if cause := context.Cause(ctx); errors.Is(cause, context.Canceled) {
-		return fail(Unreachable, "connecting was interrupted: %w", cause)
-	}
-	if dns, ok := errors.AsType[*net.DNSError](err); ok {
-		if dns.IsNotFound {
-			return fail(Unreachable, "no address found for %s: %w; is the name in DNS or /etc/hosts? Else set the host's address", dns.Name, err)
-		}
-		return fail(Unreachable, "resolving %s: %w", dns.Name, err)
-	}
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return fail(Unreachable, "connection refused: %w; is sshd running there, and on this port?", err)
-	case isTimeout(err):
-		return fail(Unreachable, "no answer to the TCP connection: %w; is the host up, and does a firewall drop the port?", err)
-	}
-	return fail(Unreachable, "connecting: %w", err)
-}
-
-func isTimeout(err error) bool {
-	var timeout interface{ Timeout() bool }
-	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // A handshake gathers what it takes to explain how it failed; golang.org/x/crypto/ssh tells most of it only as text.
@@ -180,16 +154,6 @@ func (t *transport) greeting() []byte { return t.first[:t.n] }
 // deadline (golang/go#26643).
 func (t *transport) abort() {
 	_ = t.Close() // Nothing is lost that was not given up already.
-}
-
-// defaultDial is [Config.Dial] unless another is set. Keepalives and the user timeout (tcp(7)) end a connection whose
-// peer vanished, also in the middle of a write, which no deadline reaches.
-func defaultDial(ctx context.Context, network, address string) (net.Conn, error) {
-	dialer := net.Dialer{
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
-		Control:         limitUnacknowledged,
-	}
-	return dialer.DialContext(ctx, network, address)
 }
 
 // oneLine makes what a host said fit into an error: one line of at most limit bytes, without control characters, which would

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"service_manager/inventory"
 )
 
 // signers holds the user keys that connections authenticate with. A key is read when a host first needs it and again when
@@ -23,9 +25,10 @@ type signerFile struct {
 	signer   ssh.Signer
 }
 
-// load returns the key in the file path or, where path is empty, the first of OpenSSH's default keys that exists
+// load returns the key in the identity file or, where none is named, the first of OpenSSH's default keys that exists
 // (ssh_config(5), IdentityFile). Only ever one key is offered: sshd counts each offered key as a failed attempt.
-func (s *signers) load(path string) (ssh.Signer, error) {
+func (s *signers) load(how inventory.SSH) (ssh.Signer, error) {
+	path := how.IdentityFile
 	if path == "" {
 		var err error
 		if path, err = defaultIdentity(); err != nil {

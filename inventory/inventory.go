@@ -84,6 +84,9 @@ type Host struct {
 	Timeout        time.Duration
 	ConnectTimeout time.Duration
 	SSH            SSH
+	// Via is the host through whose connection the SSH connection to this one is tunnelled, nil for a direct one. It may have a Via
+	// of its own. Hosts behind the same jump host share it.
+	Via *Host
 }
 
 // SSH says how a host is reached. The terms are those of ssh_config(5). All paths are absolute, or relative to the
