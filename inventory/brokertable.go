@@ -32,6 +32,7 @@ func (p *parser) broker(raw *rawBroker) Broker {
 	b.CAFile, _ = p.readable(raw.CAFile, "ca_file")
 	b.CertFile, _ = p.readable(raw.CertFile, "cert_file")
 	b.KeyFile, _ = p.readable(raw.KeyFile, "key_file")
+	p.secret(raw.KeyFile.at, "key_file", b.KeyFile)
 	p.checkTLS(raw, b.URLs)
 	p.brokerLater(raw)
 	return b
@@ -145,6 +146,7 @@ func (p *parser) password(t text) (string, bool) {
 	if !ok {
 		return "", false
 	}
+	p.secret(t.at, "password_file", name)
 	data, err := p.cfg.ReadFile(name)
 	if err != nil {
 		p.mistake(t.at, "password_file: %s cannot be read: %v", name, reason(err))

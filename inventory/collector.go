@@ -22,6 +22,8 @@ func (p *parser) collector(raw *rawCollector) Collector {
 		ConnectTimeout: p.duration(raw.ConnectTimeout, "connect_timeout", 100*time.Millisecond, maxTimeout, 5*time.Second),
 		Parallel:       p.integer(raw.Parallel, "parallel", 1, 1<<16, 512),
 		Dials:          p.integer(raw.Dials, "dials", 1, 1<<16, 64),
+		DialRate:       p.integer(raw.DialRate, "dial_rate", 1, 100_000, 200),
+		DialsPerJump:   p.integer(raw.DialsPerJump, "dials_per_jump", 1, 1<<16, 16),
 		State:          p.statePath(raw.State),
 		Listen:         p.listen(raw.Listen),
 		FlapBurst:      p.integer(raw.FlapBurst, "flap_burst", 1, 10_000, 6),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -64,7 +65,7 @@ func (at place) compare(other place) int {
 // report collects mistakes and notices in whatever order they are found.
 type report struct {
 	mistakes []located
-	later    map[string]place // key without effect yet: its first place
+	noted    map[string]place // a notice: its first place
 }
 
 type located struct {
@@ -76,15 +77,20 @@ func (r *report) mistake(at place, format string, args ...any) {
 	r.mistakes = append(r.mistakes, located{at, fmt.Sprintf(format, args...)})
 }
 
-// notYet notes that a key is used whose function comes with a later version.
-func (r *report) notYet(key string, at place) {
-	if first, ok := r.later[key]; ok && first.compare(at) <= 0 {
+// notice is for what is no mistake but may surprise. The same text counts once, at its first place.
+func (r *report) notice(at place, text string) {
+	if first, ok := r.noted[text]; ok && first.compare(at) <= 0 {
 		return
 	}
-	if r.later == nil {
-		r.later = make(map[string]place)
+	if r.noted == nil {
+		r.noted = make(map[string]place)
 	}
-	r.later[key] = at
+	r.noted[text] = at
+}
+
+// notYet notes that a key is used whose function comes with a later version.
+func (r *report) notYet(key string, at place) {
+	r.notice(at, fmt.Sprintf("%s: %s with a later version; it has no effect yet", key, comes(key)))
 }
 
 // err is nil if there were no mistakes, and an *Error otherwise.
@@ -103,25 +109,18 @@ func (r *report) err() error {
 }
 
 func (r *report) notices() []string {
-	keys := make([]string, 0, len(r.later))
-	for key := range r.later {
-		keys = append(keys, key)
-	}
-	slices.SortFunc(keys, func(a, b string) int {
-		return cmp.Or(r.later[a].compare(r.later[b]), cmp.Compare(a, b))
+	texts := slices.SortedFunc(maps.Keys(r.noted), func(a, b string) int {
+		return cmp.Or(r.noted[a].compare(r.noted[b]), cmp.Compare(a, b))
 	})
-	notices := make([]string, len(keys))
-	for i, key := range keys {
-		notices[i] = fmt.Sprintf("%s: %s: %s with a later version; it has no effect yet", r.later[key], key, comes(key))
+	for i, text := range texts {
+		texts[i] = fmt.Sprintf("%s: %s", r.noted[text], text)
 	}
-	return notices
+	return texts
 }
 
 // comes says what comes with a key that has no effect yet.
 func comes(key string) string {
 	switch key {
-	case "units":
-		return "resolving globs comes"
 	case "collector.state":
 		return "the state file comes"
 	case "collector.listen":
@@ -132,8 +131,6 @@ func comes(key string) string {
 		return "the outbox comes"
 	case "broker.queues":
 		return "declaring queues comes"
-	case "ssh.jump":
-		return "connecting through jump hosts comes"
 	case "ssh.become":
 		return "the commands that need it come"
 	default:

@@ -21,10 +21,18 @@ var addressChars = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$`)
 
 // fleet is all hosts as they are expanded.
 type fleet struct {
-	hosts    []Host
+	members  []member
 	places   map[string]place // of every host, disabled ones too
 	words    map[string]string
 	disabled map[string]bool
+}
+
+// member is a host that is still to be completed from its client configuration, and with its way.
+type member struct {
+	Host
+
+	raw *rawHost
+	ssh *sshSettings // shared by the hosts of an entry
 }
 
 func (p *parser) fleet(files []*rawFile, groups groupMap, c *Collector) *fleet {
@@ -34,7 +42,7 @@ func (p *parser) fleet(files []*rawFile, groups groupMap, c *Collector) *fleet {
 			p.host(f, raw, p.groupOf(raw, groups), c)
 		}
 	}
-	slices.SortFunc(f.hosts, func(a, b Host) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(f.members, func(a, b member) int { return cmp.Compare(a.Name, b.Name) })
 	return f
 }
 
@@ -59,10 +67,7 @@ func (p *parser) host(f *fleet, raw *rawHost, g *group, c *Collector) {
 	h := Host{
 		Group: g.name, Labels: own.labels, Units: own.units.names, Globs: own.units.globs,
 		Interval: own.interval, Timeout: cmp.Or(c.Timeout, pollTimeout(own.interval)), ConnectTimeout: c.ConnectTimeout,
-		SSH: own.ssh,
-	}
-	if h.SSH.User == "" && !raw.SSH.User.given() {
-		p.mistake(raw.at, "this process has no user name to log in with; write user into [ssh]")
+		SSH: own.ssh.SSH,
 	}
 	disabled := raw.Enabled.ok && !raw.Enabled.v
 	for _, name := range names {
@@ -71,7 +76,7 @@ func (p *parser) host(f *fleet, raw *rawHost, g *group, c *Collector) {
 			continue
 		}
 		h.Name, h.Address = name, strings.ReplaceAll(address, "{name}", name)
-		f.hosts = append(f.hosts, h)
+		f.members = append(f.members, member{h, raw, &own.ssh})
 	}
 }
 
@@ -157,6 +162,7 @@ func (p *parser) settingsOf(raw *rawHost, g *group) settings {
 	own.labels = p.labels(own.labels, raw.Labels)
 	own.interval = p.interval(raw.Interval, own.interval)
 	own.ssh = p.ssh(own.ssh, &raw.SSH)
+	p.checkKey(&own.ssh)
 	return own
 }
 

@@ -58,6 +58,7 @@ enabled = false
 `, nil)
 	base := SSH{
 		User: "monitor", Port: 22, IdentityFile: "/home/me/.ssh/id_ed25519", KnownHosts: []string{"dir/known_hosts"}, Jump: "bastion",
+		Keepalive: 15 * time.Second,
 	}
 	web := base
 	web.User, web.Port = "web", 2222
@@ -69,13 +70,19 @@ enabled = false
 	}
 	bastion := host("bastion", "bastion", "default", 20*time.Second, 8*time.Second, base)
 	bastion.SSH.Jump, bastion.SSH.KnownHosts = "me@gw.example.com:2022", []string{"/etc/ssh/ssh_known_hosts"}
+	gateway := bastion
+	gateway.Name, gateway.Address, gateway.Group = "me@gw.example.com:2022", "gw.example.com", ""
+	gateway.SSH.User, gateway.SSH.Port, gateway.SSH.Jump = "me", 2022, ""
+	bastion.Via = &gateway
 	only := host("only", "only", "web", 30*time.Second, 8*time.Second, web)
 	only.SSH.Jump, only.Units = "", []string{"x.socket"}
 	only.Labels = map[string]string{"env": "test", "os": "linux"}
 	plain := host("plain", "fe80::1%eth0", "default", 20*time.Second, 8*time.Second, base)
+	plain.Via = &bastion
 	plain.Units = []string{"ssh.service"}
 	web01 := host("web-01", "web-01.web-01.example.com", "web", 2*time.Second, 1600*time.Millisecond, web)
 	web01.SSH.Port = 22
+	web01.Via = &bastion
 	web01.Labels = map[string]string{"env": "test", "os": "linux", "rack": "a1"}
 	web01.Units = []string{"cron.service", "ssh.service", "nginx.service", "app.timer", "-.mount"}
 	web01.Globs = []string{"apt-*.timer"}
@@ -100,9 +107,9 @@ func TestPollTimeout(t *testing.T) {
 func TestNoUserName(t *testing.T) {
 	cfg := testConfig(nil)
 	cfg.User = ""
-	p := &parser{cfg: cfg, files: []*file{{name: "x.toml"}}, access: map[string]error{}}
+	p := &parser{cfg: cfg, files: []*file{{name: "x.toml"}}, looked: map[string]error{}}
 	raw, _ := p.decode(p.files[0], []byte("[[hosts]]\nname = \"a\"\n[[hosts]]\nname = \"b\"\nssh.user = \"u\"\n"))
-	p.fleet([]*rawFile{raw}, p.groups([]*rawFile{raw}, settings{}), &Collector{})
+	p.complete(p.fleet([]*rawFile{raw}, p.groups([]*rawFile{raw}, settings{}), &Collector{}))
 	want := "x.toml:1: this process has no user name to log in with; write user into [ssh]"
 	if err := p.err(); err == nil || err.Error() != want {
 		t.Errorf("got %v\nwant %s", err, want)

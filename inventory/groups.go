@@ -15,7 +15,7 @@ type settings struct {
 	units    watched
 	labels   map[string]string
 	interval time.Duration
-	ssh      SSH
+	ssh      sshSettings
 }
 
 // group is a [groups.NAME] with its parents' settings merged in.

@@ -8,7 +8,8 @@
 // Guarantees: nothing of a bad file is used. Every mistake that can be told apart is reported at once as
 // FILE:LINE: what is wrong and what to write instead (see [Error]); only where a file is not TOML at all are the checks
 // that need the whole inventory left out. No other package sees TOML, ranges, globs of files or text durations. Nothing
-// is dialled and, of the files that the inventory names, only their being readable is looked at. Secrets are in
+// is dialled; of the files that the inventory names, those are read that it includes, the password file and OpenSSH client
+// configurations, and of the others only their being readable and their permissions are looked at. Secrets are in
 // [Broker.URLs] only, which its String, Format and LogValue methods redact.
 //
 // reference.toml beside this package documents every key.
@@ -33,7 +34,8 @@ type Inventory struct {
 	Broker Broker
 	// Hosts are the enabled hosts, sorted by name.
 	Hosts []Host
-	// Notices name the keys that are understood but have no effect yet, each once, as FILE:LINE: text.
+	// Notices name, as FILE:LINE: text, the keys that are understood but have no effect yet, lines of an OpenSSH client
+	// configuration that are passed over, and secrets that every account can read; each once.
 	Notices []string
 
 	parents  map[string]string // every group and its parent, "" for none
@@ -55,6 +57,10 @@ type Collector struct {
 	Parallel int
 	// Dials is how many handshakes may be in flight, 64 by default.
 	Dials int
+	// DialRate is how many SSH connections may be begun per second, over the whole fleet; 200 by default.
+	DialRate int
+	// DialsPerJump is how many handshakes may be in flight through one jump host, 16 by default.
+	DialsPerJump int
 	// State is the path of the state file: as configured, else state.db in $STATE_DIRECTORY, else below
 	// /var/lib/service_manager.
 	State string
@@ -84,8 +90,10 @@ type Host struct {
 	Timeout        time.Duration
 	ConnectTimeout time.Duration
 	SSH            SSH
-	// Via is the host through whose connection the SSH connection to this one is tunnelled, nil for a direct one. It may have a Via
-	// of its own. Hosts behind the same jump host share it.
+	// Via is the host through whose connection the SSH connection to this one is tunnelled, nil for a direct one. It may have
+	// a Via of its own, at most 8 in a row and never in a circle. All hosts behind the same jump host share it: it is the
+	// entry in Inventory.Hosts or, for one that is not watched, a Host that is in no list, whose Name is USER@HOST:PORT, with
+	// " (2)" and so on behind it where others of that name are reached in another way. Names are unique together.
 	Via *Host
 }
 
@@ -94,22 +102,27 @@ type Host struct {
 type SSH struct {
 	User string
 	Port int
-	// IdentityFile is the one private key to offer; empty means the usual ones of ~/.ssh.
-	IdentityFile   string
+	// IdentityFile is the one key to offer: a private key or, with Agent, also the public part of a key that the agent
+	// holds. Empty means the usual ones of ~/.ssh or, with Agent, the only one that the agent holds.
+	IdentityFile string
+	// PassphraseFile holds the passphrase of the key, on one line.
 	PassphraseFile string
 	// CertificateFile is an OpenSSH user certificate for the key.
 	CertificateFile string
-	Agent           bool
+	// Agent says that the key is taken from the agent at $SSH_AUTH_SOCK.
+	Agent bool
 	// KnownHosts are the files of known host keys; nil means ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts.
 	KnownHosts []string
 	// HostKeyAlias is looked up in KnownHosts in place of address and port.
 	HostKeyAlias string
-	// ConfigFile is an OpenSSH client configuration to take missing values from.
+	// ConfigFile is the OpenSSH client configuration that the values which the inventory does not set were taken from.
 	ConfigFile string
-	// Jump is a host of the inventory or [user@]host:port; empty for a direct connection.
+	// Jump is what Host.Via was made from: as it is written in the inventory or, as ProxyJump, in ConfigFile. Empty for a
+	// direct connection.
 	Jump string
 	// Become is empty or "sudo": how the operator commands get their rights.
 	Become string
-	// Keepalive is the interval of keepalive requests on an idle connection, 0 for none.
+	// Keepalive is the time after which an idle TCP connection is probed (tcp(7), TCP_KEEPIDLE), which finds dead peers and
+	// keeps entries of NAT alive; 15 s by default, 0 for never.
 	Keepalive time.Duration
 }

@@ -4,23 +4,28 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"service_manager/inventory/sshconfig"
 )
 
 // Config is what Parse takes from its surroundings. The zero value is this process and its file system.
 type Config struct {
 	// LookupEnv finds the variables of ${NAME} and $STATE_DIRECTORY; nil means os.LookupEnv.
 	LookupEnv func(name string) (string, bool)
-	// ReadFile reads included files and the password file; nil means os.ReadFile.
+	// ReadFile reads included files, the password file and OpenSSH client configurations; nil means os.ReadFile.
 	ReadFile func(name string) ([]byte, error)
-	// Glob finds the files of an include pattern; nil means filepath.Glob.
+	// Glob finds the files of an include pattern, also in a client configuration; nil means filepath.Glob.
 	Glob func(pattern string) ([]string, error)
 	// Readable says why a file that the inventory names cannot be read; nil means to open and close it.
 	Readable func(name string) error
+	// Mode returns the type and permissions of a file; nil means those that os.Stat gives.
+	Mode func(name string) (fs.FileMode, error)
 	// User is the default of ssh.user; empty means the user of this process.
 	User string
 	// Home is the folder of ~/; empty means that of the user of this process, as OpenSSH takes it.
@@ -41,6 +46,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Readable == nil {
 		c.Readable = readable
+	}
+	if c.Mode == nil {
+		c.Mode = mode
 	}
 	if c.User == "" || c.Home == "" {
 		if me, err := user.Current(); err == nil { // without one, the keys that need it are asked for
@@ -71,6 +79,14 @@ func readable(name string) error {
 	return f.Close()
 }
 
+func mode(name string) (fs.FileMode, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return 0, err
+	}
+	return info.Mode(), nil
+}
+
 // Load reads the inventory at path and what it includes. The error is an *Error. Where the caller has no path of its
 // own, it passes DefaultPath.
 func Load(path string) (*Inventory, error) {
@@ -86,7 +102,7 @@ func Load(path string) (*Inventory, error) {
 // Parse reads an inventory from data. Its name stands in messages, and its folder is where relative paths begin, also
 // those in included files. The error is an *Error with every mistake.
 func Parse(name string, data []byte, cfg Config) (*Inventory, error) {
-	p := &parser{cfg: cfg.withDefaults(), dir: filepath.Dir(name), access: make(map[string]error)}
+	p := &parser{cfg: cfg.withDefaults(), dir: filepath.Dir(name), looked: make(map[string]error)}
 	files := p.read(name, data)
 	if files == nil {
 		return nil, p.err()
@@ -96,16 +112,17 @@ func Parse(name string, data []byte, cfg Config) (*Inventory, error) {
 	for _, f := range p.files {
 		inv.Files = append(inv.Files, f.name)
 	}
-	base := p.ssh(SSH{User: p.cfg.User, Port: 22}, &main.SSH)
+	base := p.ssh(p.defaultSSH(), &main.SSH)
 	groups := p.groups(files, settings{
 		labels: map[string]string{}, interval: inv.Collector.Interval, ssh: base,
 	})
 	fleet := p.fleet(files, groups, &inv.Collector)
-	p.checkJumps(fleet)
+	p.checkJumpNames(fleet)
+	inv.Hosts, inv.disabled, inv.parents = p.complete(fleet), fleet.disabled, groups.parents()
+	p.flushRemarks()
 	if err := p.err(); err != nil {
 		return nil, err
 	}
-	inv.Hosts, inv.disabled, inv.parents = fleet.hosts, fleet.disabled, groups.parents()
 	inv.Notices = p.notices()
 	return inv, nil
 }
@@ -117,9 +134,12 @@ type parser struct {
 	cfg    Config
 	dir    string           // where relative paths begin
 	files  []*file          // as read
-	access map[string]error // whether a named file can be read
+	looked map[string]error // why a named file cannot be read
 	jumps  []text           // every ssh.jump that names a host of the inventory
 	hints  int              // see hint
+
+	clientConfigs map[string]*sshconfig.File // the config files that could be read
+	remarks       map[remarkKey]*remark      // see remark
 }
 
 // read decodes the main file and its includes. It returns nil if one of them is not TOML: the checks of the whole would

@@ -94,8 +94,9 @@ func parse(t *testing.T, doc string, files map[string]string) *Inventory {
 func TestEmptyFileHasDefaults(t *testing.T) {
 	inv := parse(t, "", nil)
 	want := Collector{
-		Name: "fleet-a", Interval: 10 * time.Second, ConnectTimeout: 5 * time.Second, Parallel: 512, Dials: 64,
-		State: "/var/lib/service_manager/state.db", FlapBurst: 6, FlapRefill: 10 * time.Second,
+		Name: "fleet-a", Interval: 10 * time.Second, ConnectTimeout: 5 * time.Second, Parallel: 512, Dials: 64, DialRate: 200,
+		DialsPerJump: 16,
+		State:        "/var/lib/service_manager/state.db", FlapBurst: 6, FlapRefill: 10 * time.Second,
 	}
 	if diff := cmp.Diff(want, inv.Collector); diff != "" {
 		t.Errorf("collector (-want +got):\n%s", diff)
@@ -120,6 +121,8 @@ timeout = "3s"
 connect_timeout = "2s"
 parallel = 8
 dials = 2
+dial_rate = 3
+dials_per_jump = 4
 state = "state.db"
 listen = "[::1]:9310"
 flap_burst = 3
@@ -129,6 +132,7 @@ name = "h"
 `, nil)
 	want := Collector{
 		Name: "a.b", Interval: time.Minute, Timeout: 3 * time.Second, ConnectTimeout: 2 * time.Second, Parallel: 8, Dials: 2,
+		DialRate: 3, DialsPerJump: 4,
 		State: "dir/state.db", Listen: "[::1]:9310", FlapBurst: 3, FlapRefill: time.Second,
 	}
 	if diff := cmp.Diff(want, inv.Collector); diff != "" {
@@ -216,12 +220,7 @@ ssh = { jump = "a", keepalive = "15s", become = "sudo", config_file = "config" }
 		"dir/main.toml:2: collector.listen: the HTTP server comes with a later version; it has no effect yet",
 		"dir/main.toml:4: broker.status_ttl: this comes with a later version; it has no effect yet",
 		"dir/main.toml:5: broker.queues: declaring queues comes with a later version; it has no effect yet",
-		"dir/main.toml:12: units: resolving globs comes with a later version; it has no effect yet",
-		"dir/main.toml:16: ssh.agent: this comes with a later version; it has no effect yet",
-		"dir/main.toml:16: ssh.jump: connecting through jump hosts comes with a later version; it has no effect yet",
 		"dir/main.toml:19: ssh.become: the commands that need it come with a later version; it has no effect yet",
-		"dir/main.toml:19: ssh.config_file: this comes with a later version; it has no effect yet",
-		"dir/main.toml:19: ssh.keepalive: this comes with a later version; it has no effect yet",
 	}
 	if diff := cmp.Diff(want, inv.Notices); diff != "" {
 		t.Errorf("notices (-want +got):\n%s", diff)

@@ -56,6 +56,8 @@ type rawCollector struct {
 	ConnectTimeout span   `toml:"connect_timeout"`
 	Parallel       number `toml:"parallel"`
 	Dials          number `toml:"dials"`
+	DialRate       number `toml:"dial_rate"`
+	DialsPerJump   number `toml:"dials_per_jump"`
 	State          text   `toml:"state"`
 	Listen         text   `toml:"listen"`
 	FlapBurst      number `toml:"flap_burst"`

@@ -112,6 +112,11 @@ func TestReferenceShowsDefaults(t *testing.T) {
 	if diff := cmp.Diff(empty.Collector, inv.Collector, cmpopts.IgnoreFields(Collector{}, "Name", "Timeout", "Listen")); diff != "" {
 		t.Errorf("collector (-default +reference):\n%s", diff)
 	}
+	plain := parse(t, "[[hosts]]\nname = \"a\"\n", nil).Hosts[0].SSH
+	shown := inv.Hosts[0].SSH // of db-a, which is in no group
+	if shown.Port != plain.Port || shown.Agent != plain.Agent || shown.Keepalive != plain.Keepalive {
+		t.Errorf("ssh of %s is %+v, by default %+v", inv.Hosts[0].Name, shown, plain)
+	}
 	for _, example := range []*string{&inv.Broker.CAFile, &inv.Broker.CertFile, &inv.Broker.KeyFile} {
 		*example = ""
 	}

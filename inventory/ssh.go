@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -14,8 +15,26 @@ var (
 	aliasChars = regexp.MustCompile(`^[A-Za-z0-9.:_\[\]-]+$`)
 )
 
+// sshSettings are the settings of [ssh], a group or a host, with what they inherit.
+type sshSettings struct {
+	SSH
+
+	from sshPlaces
+}
+
+// sshPlaces say where the inventory sets a key that an OpenSSH client configuration may set too, or that is judged together
+// with others; the zero place where it does not.
+type sshPlaces struct {
+	user, port, identityFile, certificateFile, knownHosts, hostKeyAlias, configFile, jump place
+}
+
+// defaultSSH is what holds for a host of which nothing is said.
+func (p *parser) defaultSSH() sshSettings {
+	return sshSettings{SSH: SSH{User: p.cfg.User, Port: 22, Keepalive: 15 * time.Second}}
+}
+
 // ssh returns the inherited settings with one ssh table on top.
-func (p *parser) ssh(s SSH, raw *rawSSH) SSH {
+func (p *parser) ssh(s sshSettings, raw *rawSSH) sshSettings {
 	if !raw.given() {
 		return s
 	}
@@ -23,65 +42,106 @@ func (p *parser) ssh(s SSH, raw *rawSSH) SSH {
 		if !userChars.MatchString(user) {
 			p.mistake(raw.User.at, "user %q is not an account's name; write the name alone", user)
 		}
-		s.User = user
+		s.User, s.from.user = user, raw.User.at
 	}
-	s.Port = p.integer(raw.Port, "port", 1, 65535, s.Port)
-	if name, ok := p.readable(raw.IdentityFile, "identity_file"); ok {
-		s.IdentityFile = name
+	if raw.Port.ok {
+		s.Port, s.from.port = p.integer(raw.Port, "port", 1, 65535, s.Port), raw.Port.at
 	}
 	if raw.KnownHosts.ok {
-		s.KnownHosts = p.knownHosts(raw.KnownHosts)
+		s.KnownHosts, s.from.knownHosts = p.knownHosts(raw.KnownHosts), raw.KnownHosts.at
 	}
 	if alias, ok := p.word(raw.HostKeyAlias, "host_key_alias"); ok {
 		if !aliasChars.MatchString(alias) {
 			p.mistake(raw.HostKeyAlias.at, "host_key_alias %q; write one name as it stands in known_hosts", alias)
 		}
-		s.HostKeyAlias = unlessNone(alias)
-	}
-	p.sshFile(&s.PassphraseFile, raw.PassphraseFile, "passphrase_file")
-	p.sshFile(&s.CertificateFile, raw.CertificateFile, "certificate_file")
-	p.sshFile(&s.ConfigFile, raw.ConfigFile, "config_file")
-	p.sshLater(&s, raw)
-	return s
-}
-
-// sshLater takes the keys without effect yet that are not files.
-func (p *parser) sshLater(s *SSH, raw *rawSSH) {
-	if raw.Agent.ok {
-		if s.Agent = raw.Agent.v; s.Agent {
-			p.notYet("ssh.agent", raw.Agent.at)
-		}
+		s.HostKeyAlias, s.from.hostKeyAlias = unlessNone(alias), raw.HostKeyAlias.at
 	}
 	if jump, ok := p.word(raw.Jump, "jump"); ok {
-		s.Jump = p.jump(jump, raw.Jump)
-	}
-	if raw.Become.ok {
-		if become := oneOf(p, raw.Become, "become", none, "sudo"); become != none {
-			p.notYet("ssh.become", raw.Become.at)
-			s.Become = become
-		} else {
-			s.Become = ""
-		}
+		s.Jump, s.from.jump = p.jump(jump, raw.Jump), raw.Jump.at
 	}
 	if raw.Keepalive.ok {
-		p.notYet("ssh.keepalive", raw.Keepalive.at)
 		if s.Keepalive = raw.Keepalive.v; s.Keepalive != 0 {
 			s.Keepalive = p.duration(raw.Keepalive, "keepalive", time.Second, time.Hour, 0)
 		}
 	}
+	p.become(&s, raw.Become)
+	p.sshKey(&s, raw)
+	return s
 }
 
-// sshFile sets a file whose use comes later, or none.
-func (p *parser) sshFile(into *string, t text, key string) {
-	if t.ok && t.v == none {
-		*into = ""
+// sshKey takes what is about the user's key, and the client configuration, which may name one.
+func (p *parser) sshKey(s *sshSettings, raw *rawSSH) {
+	if raw.Agent.ok {
+		s.Agent = raw.Agent.v
+	}
+	if name, ok := p.identityFile(raw.IdentityFile); ok {
+		s.IdentityFile, s.from.identityFile = name, raw.IdentityFile.at
+	}
+	if name, ok := p.fileOrNone(raw.PassphraseFile, "passphrase_file"); ok {
+		s.PassphraseFile = name
+		p.secret(raw.PassphraseFile.at, "passphrase_file", name)
+	}
+	if name, ok := p.fileOrNone(raw.CertificateFile, "certificate_file"); ok {
+		s.CertificateFile, s.from.certificateFile = name, raw.CertificateFile.at
+	}
+	if name, ok := p.fileOrNone(raw.ConfigFile, "config_file"); ok {
+		s.ConfigFile, s.from.configFile = name, raw.ConfigFile.at
+		p.readClientConfig(name, raw.ConfigFile.at)
+	}
+}
+
+func (p *parser) become(s *sshSettings, t text) {
+	if !t.ok {
 		return
 	}
-	if t.given() {
-		p.notYet("ssh."+key, t.at)
+	s.Become = ""
+	if become := oneOf(p, t, "become", none, "sudo"); become != none {
+		p.notYet("ssh.become", t.at)
+		s.Become = become
 	}
-	if name, ok := p.readable(t, key); ok {
-		*into = name
+}
+
+// fileOrNone is readable for a key that may be none, which is the empty name.
+func (p *parser) fileOrNone(t text, key string) (string, bool) {
+	if t.ok && t.v == none {
+		return "", true
+	}
+	return p.readable(t, key)
+}
+
+// identityFile returns the name of a private or public key. Beside an agent the public one is enough, so only checkKey can
+// say that it is not.
+func (p *parser) identityFile(t text) (string, bool) {
+	name, ok := p.path(t, "identity_file")
+	if !ok {
+		return "", false
+	}
+	if p.access(name) != nil && p.access(name+".pub") == nil {
+		return name, true
+	}
+	if name, ok = p.readable(t, "identity_file"); ok {
+		p.secret(t.at, "identity_file", name)
+	}
+	return name, ok
+}
+
+// checkKey sees that the key that a host's identity file names can be used, and names the public key where that is the one
+// which is there.
+func (p *parser) checkKey(s *sshSettings) {
+	name := s.IdentityFile
+	if s.from.identityFile.line == 0 {
+		return
+	}
+	err := p.access(name)
+	switch {
+	case s.Agent && err != nil:
+		s.IdentityFile += ".pub"
+	case s.Agent:
+	case strings.HasSuffix(name, ".pub"):
+		p.mistake(s.from.identityFile, "identity_file: %s is a public key; name the private key, or set agent = true", name)
+	case err != nil:
+		p.mistake(s.from.identityFile, "identity_file: %s cannot be read: %v; correct the path or the file's permissions, or "+
+			"set agent = true where an agent holds the key", name, reason(err))
 	}
 }
 

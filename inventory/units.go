@@ -131,7 +131,6 @@ func (p *parser) units(inherited watched, l list) watched {
 		name, err := UnitName(t.v)
 		if IsGlob(t.v) {
 			into, name, err = &sum.globs, t.v, checkGlob(t.v)
-			p.notYet("units", t.at)
 		}
 		if err != nil {
 			p.mistake(t.at, "%v", err)

@@ -163,16 +163,32 @@ func (p *parser) readable(t text, key string) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	err, looked := p.access[name]
-	if !looked {
-		err = p.cfg.Readable(name)
-		p.access[name] = err
-	}
-	if err != nil {
+	if err := p.access(name); err != nil {
 		p.mistake(t.at, "%s: %s cannot be read: %v; correct the path or the file's permissions", key, name, reason(err))
 		return "", false
 	}
 	return name, true
+}
+
+// access says why a file cannot be read. It looks once at each.
+func (p *parser) access(name string) error {
+	err, looked := p.looked[name]
+	if !looked {
+		err = p.cfg.Readable(name)
+		p.looked[name] = err
+	}
+	return err
+}
+
+// secret notes a file with a secret that every account of this machine can read. That its group can is often wanted, for
+// the group of a service.
+func (p *parser) secret(at place, key, name string) {
+	if name == "" || strings.HasSuffix(name, ".pub") {
+		return
+	}
+	if mode, err := p.cfg.Mode(name); err == nil && mode.IsRegular() && mode.Perm()&0o004 != 0 {
+		p.notice(at, fmt.Sprintf("%s: every account of this machine can read %s; take that right away with chmod o= %[2]s", key, name))
+	}
 }
 
 // expandEnv replaces each ${NAME}. With escape, a value is passed through it where its position asks for that.

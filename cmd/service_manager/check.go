@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"net"
+	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -45,14 +48,19 @@ func (a *app) check(selectors []string, show bool, format string) error {
 	if show {
 		return a.printHosts(selected, format)
 	}
-	units := 0
+	units, globs := 0, 0
 	groups := make(map[string]bool)
 	for _, h := range selected {
 		units += len(h.Units)
+		globs += len(h.Globs)
 		groups[h.Group] = true
 	}
+	watched := count(units, "unit")
+	if globs > 0 {
+		watched += " and " + count(globs, "glob")
+	}
 	_, err = fmt.Fprintf(a.stdout, "%s: ok: %s in %s, %s watched\n", a.inventory, count(len(selected), "host"), count(len(groups), "group"),
-		count(units, "unit"))
+		watched)
 	return err
 }
 
@@ -66,7 +74,7 @@ type resolvedHost struct {
 	Labels          map[string]string `json:"labels"`
 	Units           []string          `json:"units"`
 	IntervalSeconds float64           `json:"interval_seconds"`
-	Jump            *string           `json:"jump"`
+	Jump            *string           `json:"jump"` // the nearest; null for a direct connection
 	RoutingKeys     routingKeys       `json:"routing_keys"`
 }
 
@@ -93,8 +101,8 @@ func resolve(h inventory.Host) resolvedHost {
 	if r.Labels == nil {
 		r.Labels = map[string]string{}
 	}
-	if h.SSH.Jump != "" {
-		r.Jump = &h.SSH.Jump
+	if h.Via != nil {
+		r.Jump = &h.Via.Name
 	}
 	return r
 }
@@ -108,10 +116,23 @@ func (a *app) printHosts(selected []inventory.Host, format string) error {
 		return printJSON(a.stdout, format, resolved)
 	}
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "HOST\tGROUP\tSSH\tINTERVAL\tROUTING KEY\tUNITS")
+	fmt.Fprintln(w, "HOST\tGROUP\tSSH\tJUMP\tINTERVAL\tROUTING KEY\tUNITS")
 	for i, r := range resolved {
-		fmt.Fprintf(w, "%s\t%s\t%s@%s:%d\t%v\t%s\t%s\n", r.Name, r.Group, r.User, r.Address, r.Port, selected[i].Interval,
-			r.RoutingKeys.Status, strings.Join(r.Units, " "))
+		fmt.Fprintf(w, "%s\t%s\t%s@%s\t%s\t%v\t%s\t%s\n", r.Name, r.Group, r.User, net.JoinHostPort(r.Address, strconv.Itoa(r.Port)),
+			jumps(selected[i]), selected[i].Interval, r.RoutingKeys.Status, strings.Join(r.Units, " "))
 	}
 	return w.Flush()
+}
+
+// jumps writes the jump hosts of a host in the order in which they are passed, or a dash.
+func jumps(h inventory.Host) string {
+	var names []string
+	for via := h.Via; via != nil; via = via.Via {
+		names = append(names, via.Name)
+	}
+	if names == nil {
+		return "-"
+	}
+	slices.Reverse(names)
+	return strings.Join(names, " > ")
 }
