@@ -14,14 +14,15 @@ import (
 	"service_manager/inventory/sshconfig"
 )
 
-// readClientConfig reads the file of a config_file, once.
-func (p *parser) readClientConfig(name string, at place) {
-	if p.clientConfigs[name] != nil {
+// readClientConfig reads the client configuration of s, if it has one that was not read yet.
+func (p *parser) readClientConfig(s *sshSettings) {
+	name := s.ConfigFile
+	if name == "" || p.clientConfigs[name] != nil {
 		return
 	}
 	file, err := sshconfig.Read(name, sshconfig.Config{ReadFile: p.cfg.ReadFile, Glob: p.cfg.Glob, Home: p.cfg.Home})
 	if err != nil {
-		p.mistake(at, "config_file: %v", err)
+		p.mistake(s.from.configFile, "config_file: %v", err)
 		return
 	}
 	if p.clientConfigs == nil {

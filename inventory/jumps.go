@@ -126,15 +126,7 @@ func (w *ways) via(h *Host, s *sshSettings, answer *sshconfig.Answer, depth int)
 		if !ok {
 			return nil
 		}
-		inherited := *s
-		if next.user != "" {
-			inherited.User, inherited.from.user = next.user, s.from.jump
-		}
-		inherited.from.port = s.from.jump
-		if next.port == 0 {
-			inherited.from.port = place{}
-		}
-		return w.other(next, h, inherited, nil, depth)
+		return w.other(next, h, *s, nil, depth)
 	case answer == nil:
 		return nil
 	}
@@ -153,8 +145,8 @@ func (w *ways) via(h *Host, s *sshSettings, answer *sshconfig.Answer, depth int)
 	return w.proxyJump(hops, line, h, s, depth)
 }
 
-// proxyJump follows OpenSSH (ssh.c): the last hop is next to the host, each hop is an alias to look up for itself, taking
-// nothing over from the host, and a host is not its own jump host.
+// proxyJump follows OpenSSH (ssh.c): the last hop is next to the host, each hop is an alias to look up for itself, of
+// which the file's word counts more than what the inventory says of the host, and a host is not its own jump host.
 func (w *ways) proxyJump(hops []hop, line sshconfig.Line, h *Host, s *sshSettings, depth int) *Host {
 	last := hops[len(hops)-1]
 	if last.host == h.Address && (last.user == "" || last.user == h.SSH.User) && cmp.Or(last.port, 22) == h.SSH.Port {
@@ -167,31 +159,32 @@ func (w *ways) proxyJump(hops []hop, line sshconfig.Line, h *Host, s *sshSetting
 			via = known
 			continue
 		}
-		inherited := sshSettings{SSH: s.SSH, from: sshPlaces{configFile: s.from.configFile}}
-		if next.user != "" {
-			inherited.User, inherited.from.user = next.user, s.from.configFile
-		}
-		if next.port != 0 {
-			inherited.from.port = s.from.configFile
-		}
-		via = w.other(next, h, inherited, via, depth)
+		via = w.other(next, h, sshSettings{SSH: s.SSH, from: sshPlaces{configFile: s.from.configFile}}, via, depth)
 	}
 	return via
 }
 
-// other returns the jump host at a hop that is not a host of the inventory, with the settings that it inherits; before is
-// the hop that it is reached through where that is settled. Hosts alike are one.
-func (w *ways) other(next hop, target *Host, s sshSettings, before *Host, depth int) *Host {
-	s.HostKeyAlias, s.from.hostKeyAlias = "", place{}
-	s.Jump, s.from.jump = "", place{}
-	s.Port = cmp.Or(next.port, 22)
+// other returns the jump host at a hop that is not a host of the inventory, with the settings that it inherits from its
+// target; before is the hop that it is reached through where that is settled. Hosts alike are one.
+func (w *ways) other(next hop, target *Host, inherited sshSettings, before *Host, depth int) *Host {
+	written := cmp.Or(inherited.from.jump, inherited.from.configFile)
+	inherited.HostKeyAlias, inherited.from.hostKeyAlias = "", place{}
+	inherited.Jump, inherited.from.jump = "", place{}
+	inherited.Port, inherited.from.port = 22, place{}
+	s := inherited
+	if next.user != "" {
+		s.User, s.from.user = next.user, written
+	}
+	if next.port != 0 {
+		s.Port, s.from.port = next.port, written
+	}
 	h := Host{
 		Name: next.host, Address: next.host, Labels: map[string]string{}, SSH: s.SSH,
 		Interval: target.Interval, Timeout: target.Timeout, ConnectTimeout: target.ConnectTimeout,
 	}
 	answer := w.configure(&h, &s, next.host, false)
 	if h.Via = before; before == nil && depth < maxJumps {
-		h.Via = w.via(&h, &s, answer, depth+1)
+		h.Via = w.via(&h, &inherited, answer, depth+1)
 	}
 	h.Name = fmt.Sprintf("%s@%s", h.SSH.User, net.JoinHostPort(next.host, strconv.Itoa(h.SSH.Port)))
 	key := fmt.Sprintf("%s %s %+v %p", h.Name, h.Address, h.SSH, h.Via)

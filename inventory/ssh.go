@@ -86,7 +86,7 @@ func (p *parser) sshKey(s *sshSettings, raw *rawSSH) {
 	}
 	if name, ok := p.fileOrNone(raw.ConfigFile, "config_file"); ok {
 		s.ConfigFile, s.from.configFile = name, raw.ConfigFile.at
-		p.readClientConfig(name, raw.ConfigFile.at)
+		p.readClientConfig(s)
 	}
 }
 

@@ -58,7 +58,7 @@ var lookups = map[string]struct { //nolint:gochecknoglobals // a table of two te
 	"include nothing":   {config: "Include DIR/none DIR/*.none\nUser a\n", want: m{"user": "a"}},
 	"include quoted":    {config: "Include \"DIR/a b\" DIR/c\n", files: m{"a b": "User a\n", "c": "Port 3\n"}, want: m{"user": "a", "port": "3"}},
 
-	"proxyjump":                    {config: "ProxyJump a,u@b:2\nProxyCommand x\n", want: m{"proxyjump": "a,u@b:2"}},
+	"proxyjump":                    {config: "ProxyJump a,u@b:2 # c\nProxyCommand x\n", want: m{"proxyjump": "a,u@b:2"}},
 	"proxycommand first":           {config: "ProxyCommand nc %h %p # not a comment\nProxyJump a\n", want: m{"proxycommand": "nc %h %p # not a comment"}},
 	"no proxycommand, no jump":     {config: "ProxyCommand none\nProxyJump a\n", want: m{}},
 	"unknown to this program":      {config: "ForwardAgent yes\nSetEnv A=\"b c\nCompression yes\n", want: m{}, noSSH: "it sees the quote"},

@@ -85,7 +85,9 @@ func known(name string) (keyword, bool) {
 		return keyword{args: 1, repeats: true, slot: name}, true
 	case "userknownhostsfile", "globalknownhostsfile":
 		return keyword{slot: name}, true
-	case "proxyjump", "proxycommand": // whichever comes first counts
+	case "proxyjump":
+		return keyword{args: 1, slot: name}, true
+	case "proxycommand": // whichever of both comes first counts
 		return keyword{raw: true, slot: "proxyjump"}, true
 	case "knownhostscommand":
 		return keyword{raw: true, slot: name}, true
