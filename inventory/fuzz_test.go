@@ -20,10 +20,20 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(data)
+		f.Add(data, "")
 	}
-	cfg := testConfig(nil)
-	f.Fuzz(func(t *testing.T, data []byte) {
+	f.Add([]byte("ssh.config_file = \"c\"\n[[hosts]]\nname = \"a[1-2]\""), "Match host a* user me\nHostName %h.x\nProxyJump a2,b\n")
+	f.Add([]byte("ssh.config_file = \"c\"\n[[hosts]]\nname = \"a\"\nssh.agent = true"), "IdentityFile ~/%r\nInclude c\nUserKnownHostsFile none")
+	f.Add([]byte("ssh = { config_file = \"c\", jump = \"u@[::1]:2\" }\n[[hosts]]\nname = \"a\""), "Host *\nProxyJump x\nMatch final\n Port 3")
+	f.Fuzz(func(t *testing.T, data []byte, clientConfig string) {
+		cfg := testConfig(nil)
+		cfg.ReadFile = func(name string) ([]byte, error) {
+			if name == "c" {
+				return []byte(clientConfig), nil
+			}
+			return nil, nil
+		}
+		cfg.Glob = func(string) ([]string, error) { return []string{"c"}, nil }
 		inv, err := Parse("x.toml", data, cfg)
 		if err != nil {
 			all, ok := errors.AsType[*Error](err)
@@ -31,7 +41,7 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("a %T and %v", err, inv)
 			}
 			for _, m := range all.Mistakes {
-				if m.Line < 1 || m.Line > strings.Count(string(data), "\n")+1 || m.Message == "" {
+				if strings.ContainsAny(m.Message, "\n\x1b") || m.Line < 1 || m.Line > strings.Count(string(data), "\n")+1 || m.Message == "" {
 					t.Errorf("%+v", m)
 				}
 			}
@@ -45,12 +55,21 @@ func checkPromises(t *testing.T, inv *Inventory) {
 	t.Helper()
 	last := ""
 	for _, h := range inv.Hosts {
-		if h.Name <= last || !isName(h.Name) || !isName(h.Group) || h.Address == "" || h.Labels == nil {
+		if h.Name <= last || !isName(h.Name) || !isName(h.Group) || !isAddress(h.Address) || h.Labels == nil {
 			t.Errorf("after %q comes %+v", last, h)
 		}
 		last = h.Name
 		if h.Interval <= 0 || h.Timeout <= 0 || h.ConnectTimeout <= 0 || h.SSH.Port < 1 || h.SSH.User == "" {
 			t.Errorf("host without a default: %+v", h)
+		}
+		jumps := 0
+		for via := h.Via; via != nil && jumps <= maxJumps; via = via.Via {
+			if jumps++; via.Name == "" || !isAddress(via.Address) || via.SSH.Port < 1 || via.SSH.User == "" || via.Labels == nil {
+				t.Errorf("the jump host of %s is %+v", h.Name, via)
+			}
+		}
+		if jumps > maxJumps {
+			t.Errorf("%s has more than %d jump hosts", h.Name, maxJumps)
 		}
 		for _, unit := range h.Units {
 			if full, err := UnitName(unit); full != unit || err != nil {

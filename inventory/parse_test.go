@@ -45,7 +45,9 @@ func TestBadFiles(t *testing.T) {
 	if err != nil || len(names) < 20 {
 		t.Fatalf("testdata/bad holds %d files, %v", len(names), err)
 	}
-	files := map[string]string{"password": "s3cret\n", "empty": "\n"}
+	files := map[string]string{
+		"password": "s3cret\n", "empty": "\n", "held.pub": "", "ssh_config.bad": "User x\nMatch hots web\n", "ssh_config.proxy": "ProxyCommand nc %h %p\n",
+	}
 	for _, name := range []string{"more/broken.toml", "more/included.toml"} {
 		files[name] = string(readTestFile(t, "testdata/bad/"+name))
 	}
@@ -250,6 +252,20 @@ func TestTooManyUnits(t *testing.T) {
 	}
 }
 
+// writeFiles writes files into a folder, and the folders that they are in.
+func writeFiles(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, content := range files {
+		name = filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "inventory.toml")
@@ -257,24 +273,23 @@ func TestLoad(t *testing.T) {
 		"name another inventory with --inventory" {
 		t.Errorf("a missing file: %v", err)
 	}
-	if err := os.Mkdir(filepath.Join(dir, "hosts.d"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for name, content := range map[string]string{
+	writeFiles(t, dir, map[string]string{
 		"inventory.toml": "include = [\"hosts.d/*.toml\"]\n[broker]\nurl = \"amqp://u@h\"\npassword_file = \"password\"\n" +
 			"[ssh]\nuser = \"me\"\n[collector]\nname = \"c\"\n",
 		"password": "s3cret\n", "hosts.d/a.toml": "[[hosts]]\nname = \"a\"\n",
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	})
 	inv, err := Load(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(inv.Hosts) != 1 || inv.Broker.URLs[0] != "amqp://u:s3cret@h" {
 		t.Errorf("hosts %v, URLs %q", names(inv.Hosts), inv.Broker.URLs)
+	}
+	if err := os.Chmod(filepath.Join(dir, "password"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if inv, err = Load(path); err != nil || len(inv.Notices) != 1 {
+		t.Errorf("a password for all to see: %v, notices %q", err, inv.Notices)
 	}
 	if err := readable(dir); err == nil {
 		t.Error("a folder is said to be readable as a file")
