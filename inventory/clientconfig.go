@@ -207,7 +207,7 @@ func (c *client) knownHosts() {
 		global.Args = []string{"/etc/ssh/ssh_known_hosts"}
 	}
 	var names []string
-	for _, name := range append(user.Args[:len(user.Args):len(user.Args)], global.Args...) {
+	for _, name := range slices.Concat(user.Args, global.Args) {
 		if strings.EqualFold(name, none) {
 			continue
 		}

@@ -125,7 +125,10 @@ name = "web"
 			"web=me@web:22 < me@c:3=me@c:3 < x@b:2=x@b:2 < y@a:22=y@a:22",
 		},
 		"a chain from a host": {"", "Host web\nProxyJump bastion,b\n", "web=me@web:22 < me@b:22=me@b:22 < bastion=me@bastion:22"},
-		"jumps of jumps":      {"", "Host web\nProxyJump a\nHost a\nProxyJump b\nHost b\nProxyJump bastion\n", "web=me@web:22 < me@a:22=me@a:22 < me@b:22=me@b:22 < bastion=me@bastion:22"},
+		"jumps of jumps": {
+			"", "Host web\nProxyJump a\nHost a\nProxyJump b\nHost b\nProxyJump bastion\n",
+			"web=me@web:22 < me@a:22=me@a:22 < me@b:22=me@b:22 < bastion=me@bastion:22",
+		},
 		"not to itself":       {"", "Host *\nProxyJump bastion\n", "web=me@web:22 < bastion=me@bastion:22"},
 		"alias not to itself": {"", "Host *\nProxyJump gw\n", "web=me@web:22 < me@gw:22=me@gw:22"},
 		"the inventory's user is for its hosts": {
@@ -192,29 +195,40 @@ func TestAgentKeys(t *testing.T) {
 
 func TestClientConfigMistakes(t *testing.T) {
 	for config, want := range map[string]string{
-		"Port\n":                                                      `config_file: dir/ssh_config:1: Port without an argument`,
-		"Include /x/none\nInclude /x/bad\n":                           `config_file: dir/ssh_config:2: include: /x/bad:1: a quote is not closed`,
-		"ProxyCommand nc %h %p\n":                                     `config_file: dir/ssh_config:1: proxycommand "nc %h %p": host "db": no command is run; write ssh.jump in the inventory, or ProxyJump before this; and so on for 2 more`,
-		"Host web-2\nProxyCommand x\n":                                `config_file: dir/ssh_config:2: proxycommand "x": host "web-2": no command is run; write ssh.jump in the inventory, or ProxyJump before this`,
-		"Host db\nProxyJump a,,b\n":                                   `config_file: dir/ssh_config:2: proxyjump "a,,b": host "db": "" is not [user@]host[:port]`,
-		"Host db\nHostName a_b/c\n":                                   `config_file: dir/ssh_config:2: hostname "a_b/c": host "db": this is neither a DNS name nor an IP address`,
-		"Host db\nHostName %p\n":                                      `config_file: dir/ssh_config:2: hostname "%p": host "db": %"p" is not a token that is understood here`,
-		"Host db\nPort ssh\n":                                         `config_file: dir/ssh_config:2: port "ssh": host "db": write a number from 1 to 65535`,
-		"Host db\nPort 0\n":                                           `config_file: dir/ssh_config:2: port "0": host "db": write a number from 1 to 65535`,
-		"Host db\nUser -oX\n":                                         `config_file: dir/ssh_config:2: user "-oX": host "db": this is not an account's name`,
-		"Host db\nHostKeyAlias \"a b\"\n":                             `config_file: dir/ssh_config:2: hostkeyalias "a b": host "db": write one name as it stands in known_hosts`,
-		"Host db\nIdentityFile none\n":                                `config_file: dir/ssh_config:2: identityfile "none": host "db": this leaves no key to log in with; write identity_file, or agent = true, in the inventory`,
-		"Host db\nIdentityFile ~x/y\n":                                `config_file: dir/ssh_config:2: identityfile "~x/y": host "db": of ~ only ~/ is understood; write the whole path`,
-		"Host db\nIdentityFile /a\nIdentityFile /b\n":                 `config_file: dir/ssh_config:2: identityfile "/a": host "db": /a cannot be read: file does not exist`,
-		"Host db\nIdentityFile ${NO_SUCH}\n":                          `config_file: dir/ssh_config:2: identityfile "${NO_SUCH}": host "db": the environment variable NO_SUCH is not set; set it for this process or use a file`,
-		"Host db\nCertificateFile /c\n":                               `config_file: dir/ssh_config:2: certificatefile "/c": host "db": /c cannot be read: file does not exist`,
-		"Host db\nUserKnownHostsFile none\nGlobalKnownHostsFile /g\n": `config_file: dir/ssh_config:2: userknownhostsfile "none": host "db": none of the files exists, so the host could not be trusted`,
-		"Host db\nProxyJump a\nHost a\nUser a/b\n":                    `config_file: dir/ssh_config:4: user "a/b": host "a": this is not an account's name`,
+		"Port\n":                            `1: Port without an argument`,
+		"Include /x/none\nInclude /x/bad\n": `2: include: /x/bad:1: a quote is not closed`,
+		"ProxyCommand nc %h %p\n": `1: proxycommand "nc %h %p": host "db": no command is run; ` +
+			`write ssh.jump in the inventory, or ProxyJump before this; and so on for 2 more`,
+		"Host web-2\nProxyCommand x\n": `2: proxycommand "x": host "web-2": no command is run; ` +
+			`write ssh.jump in the inventory, or ProxyJump before this`,
+		"Host db\nProxyJump a,,b\n": `2: proxyjump "a,,b": host "db": "" is not [user@]host[:port]`,
+		"Host db\nHostName a_b/c\n": `2: hostname "a_b/c": host "db": ` +
+			`this is neither a DNS name nor an IP address`,
+		"Host db\nHostName %p\n": `2: hostname "%p": host "db": ` +
+			`%"p" is not a token that is understood here`,
+		"Host db\nPort ssh\n": `2: port "ssh": host "db": write a number from 1 to 65535`,
+		"Host db\nPort 0\n":   `2: port "0": host "db": write a number from 1 to 65535`,
+		"Host db\nUser -oX\n": `2: user "-oX": host "db": this is not an account's name`,
+		"Host db\nHostKeyAlias \"a b\"\n": `2: hostkeyalias "a b": host "db": ` +
+			`write one name as it stands in known_hosts`,
+		"Host db\nIdentityFile none\n": `2: identityfile "none": host "db": this leaves no key to log in with; ` +
+			`write identity_file, or agent = true, in the inventory`,
+		"Host db\nIdentityFile ~x/y\n": `2: identityfile "~x/y": host "db": of ~ only ~/ is understood; ` +
+			`write the whole path`,
+		"Host db\nIdentityFile /a\nIdentityFile /b\n": `2: identityfile "/a": host "db": /a cannot be read: ` +
+			`file does not exist`,
+		"Host db\nIdentityFile ${NO_SUCH}\n": `2: identityfile "${NO_SUCH}": host "db": the environment variable NO_SUCH is not set; ` +
+			`set it for this process or use a file`,
+		"Host db\nCertificateFile /c\n": `2: certificatefile "/c": host "db": /c cannot be read: ` +
+			`file does not exist`,
+		"Host db\nUserKnownHostsFile none\nGlobalKnownHostsFile /g\n": `2: userknownhostsfile "none": host "db": ` +
+			`none of the files exists, so the host could not be trusted`,
+		"Host db\nProxyJump a\nHost a\nUser a/b\n": `4: user "a/b": host "a": this is not an account's name`,
 	} {
 		files := map[string]string{"dir/ssh_config": config, "/x/bad": "User \"\n"}
 		doc := "[ssh]\nconfig_file = \"ssh_config\"\n[[hosts]]\nname = \"web-[1-2]\"\n[[hosts]]\nname = \"db\"\n"
 		_, err := Parse("dir/main.toml", []byte(doc), testConfig(files))
-		if want = "dir/main.toml:2: " + want; err == nil || err.Error() != want {
+		if want = "dir/main.toml:2: config_file: dir/ssh_config:" + want; err == nil || err.Error() != want {
 			t.Errorf("%q:\ngot  %v\nwant %s", config, err, want)
 		}
 	}
@@ -244,12 +258,14 @@ Match host web-* exec "true"
 `, nil)
 	const passed = `the lines below it are passed over, since exec is never run, and some is known only once connected`
 	want := []string{
-		`dir/main.toml:2: config_file: dir/ssh_config:1: canonicalizehostname "yes": host "web-1": names are taken as they are written; and so on for 2 more`,
+		`dir/main.toml:2: config_file: dir/ssh_config:1: canonicalizehostname "yes": host "web-1": ` +
+			`names are taken as they are written; and so on for 2 more`,
 		`dir/main.toml:2: config_file: dir/ssh_config:2: knownhostscommand "/bin/x": host "web-1": no command is run; and so on for 2 more`,
 		`dir/main.toml:2: config_file: dir/ssh_config:4: match "host web-* exec true": host "web-1": ` + passed + `; and so on for 2 more`,
 		`dir/main.toml:7: config_file: dir/ssh_config:1: canonicalizehostname "yes": host "db": names are taken as they are written`,
 		`dir/main.toml:7: config_file: dir/ssh_config:2: knownhostscommand "/bin/x": host "db": no command is run`,
-		`dir/main.toml:7: config_file: dir/ssh_config:3: identityagent "~/agent": host "db": the agent that is asked is that at $SSH_AUTH_SOCK`,
+		`dir/main.toml:7: config_file: dir/ssh_config:3: identityagent "~/agent": host "db": ` +
+			`the agent that is asked is that at $SSH_AUTH_SOCK`,
 	}
 	if diff := cmp.Diff(want, inv.Notices); diff != "" {
 		t.Errorf("notices (-want +got):\n%s", diff)

@@ -145,7 +145,9 @@ func TestParseHop(t *testing.T) {
 			t.Errorf("%q is %+v, %v, want %+v", s, got, ok, want)
 		}
 	}
-	for _, s := range []string{"", "@h", "u@", ":2", "h:", "h:0", "h:65536", "h:x", "-o@h", "-h", "a b@h", "h/x", "http://h", "u@h:2:3", "10.0.0.300"} {
+	for _, s := range []string{
+		"", "@h", "u@", ":2", "h:", "h:0", "h:65536", "h:x", "-o@h", "-h", "a b@h", "h/x", "http://h", "u@h:2:3", "10.0.0.300",
+	} {
 		if got, ok := parseHop(s); ok {
 			t.Errorf("%q is %+v", s, got)
 		}

@@ -46,7 +46,8 @@ func TestBadFiles(t *testing.T) {
 		t.Fatalf("testdata/bad holds %d files, %v", len(names), err)
 	}
 	files := map[string]string{
-		"password": "s3cret\n", "empty": "\n", "held.pub": "", "ssh_config.bad": "User x\nMatch hots web\n", "ssh_config.proxy": "ProxyCommand nc %h %p\n",
+		"password": "s3cret\n", "empty": "\n", "held.pub": "", "ssh_config.bad": "User x\nMatch hots web\n",
+		"ssh_config.proxy": "ProxyCommand nc %h %p\n",
 	}
 	for _, name := range []string{"more/broken.toml", "more/included.toml"} {
 		files[name] = string(readTestFile(t, "testdata/bad/"+name))

@@ -40,17 +40,18 @@ func sshKeys() map[string]struct {
 func TestEveryKeyAtEveryLevel(t *testing.T) {
 	keys := sshKeys()
 	raw := reflect.TypeFor[rawSSH]()
-	for i := range raw.NumField() {
-		if key := raw.Field(i).Tag.Get("toml"); key != "" && keys[key].set == nil {
+	for field := range raw.Fields() {
+		if key := field.Tag.Get("toml"); key != "" && keys[key].set == nil {
 			t.Errorf("%s is not tested", key)
 		}
 	}
-	all := "[ssh]\n"
+	var all strings.Builder
+	all.WriteString("[ssh]\n")
 	for key, values := range keys {
-		all += fmt.Sprintf("%s = %s\n", key, values.all)
+		fmt.Fprintf(&all, "%s = %s\n", key, values.all)
 	}
 	const hosts = "[[hosts]]\nname = \"a\"\nssh.jump = \"none\"\n[[hosts]]\nname = \"h\"\ngroup = \"below\"\n"
-	base := host(t, parse(t, all+"[groups.below]\n"+hosts, nil), "h").SSH
+	base := host(t, parse(t, all.String()+"[groups.below]\n"+hosts, nil), "h").SSH
 	want := SSH{
 		User: "a", Port: 1, IdentityFile: "/a", PassphraseFile: "/a", CertificateFile: "/a", Agent: true, KnownHosts: []string{"/a"},
 		HostKeyAlias: "a", ConfigFile: "/a", Jump: "a", Become: "sudo", Keepalive: time.Minute,
@@ -67,7 +68,7 @@ func TestEveryKeyAtEveryLevel(t *testing.T) {
 			"host":            fmt.Sprintf("[groups.below.ssh]\n%s = %s\n%sssh = { %[1]s = %[4]s }\n", key, values.all, hosts, values.own),
 			"host over group": fmt.Sprintf("[groups.below.ssh]\n%s = %s\n%s[hosts.ssh]\n%[1]s = %[4]s\n", key, values.all, hosts, values.own),
 		} {
-			if diff := cmp.Diff(want, host(t, parse(t, all+doc, nil), "h").SSH); diff != "" {
+			if diff := cmp.Diff(want, host(t, parse(t, all.String()+doc, nil), "h").SSH); diff != "" {
 				t.Errorf("%s of the %s (-want +got):\n%s", key, level, diff)
 			}
 		}
@@ -151,9 +152,10 @@ func TestPassphraseOfTheDefaultKey(t *testing.T) {
 func TestRealFiles(t *testing.T) {
 	dir := t.TempDir()
 	writeFiles(t, dir, map[string]string{
-		"inventory.toml": "[ssh]\nuser = \"me\"\nconfig_file = \"config\"\n[collector]\nname = \"c\"\n[[hosts]]\nname = \"a\"\n",
-		"config":         "Include " + dir + "/config.d/*.conf\nHost a\nHostName other\n", "config.d/10.conf": "Host a\nPort 7\nIdentityFile " + dir + "/key\n",
-		"key": "",
+		"inventory.toml":   "[ssh]\nuser = \"me\"\nconfig_file = \"config\"\n[collector]\nname = \"c\"\n[[hosts]]\nname = \"a\"\n",
+		"config":           "Include " + dir + "/config.d/*.conf\nHost a\nHostName other\n",
+		"config.d/10.conf": "Host a\nPort 7\nIdentityFile " + dir + "/key\n",
+		"key":              "",
 	})
 	inv, err := Load(filepath.Join(dir, "inventory.toml"))
 	if err != nil {

@@ -29,7 +29,10 @@ func fakeFiles(files map[string]string) sshconfig.Config {
 				return nil, err
 			}
 			names := slices.Collect(maps.Keys(files))
-			return slices.DeleteFunc(names, func(name string) bool { ok, err := filepath.Match(pattern, name); return !ok || err != nil }), nil
+			return slices.DeleteFunc(names, func(name string) bool {
+				ok, err := filepath.Match(pattern, name)
+				return !ok || err != nil
+			}), nil
 		},
 		Home: "/home/me",
 	}
