@@ -124,6 +124,8 @@ func (c *client) identityFile() {
 		c.wrong(line, err)
 	case name == "" && !c.host.SSH.Agent:
 		c.wrong(lines[0], errors.New("this leaves no key to log in with; write identity_file, or agent = true, in the inventory"))
+	case strings.HasSuffix(name, ".pub") && !c.host.SSH.Agent:
+		c.wrong(line, errors.New("this is a public key; name the private key, or set agent = true in the inventory"))
 	default:
 		c.host.SSH.IdentityFile = name
 		c.secret(c.ssh.from.configFile, "config_file", name)

@@ -213,6 +213,8 @@ func TestClientConfigMistakes(t *testing.T) {
 			`write one name as it stands in known_hosts`,
 		"Host db\nIdentityFile none\n": `2: identityfile "none": host "db": this leaves no key to log in with; ` +
 			`write identity_file, or agent = true, in the inventory`,
+		"Host db\nIdentityFile ~/.ssh/id_ed25519-cert.pub\n": `2: identityfile "~/.ssh/id_ed25519-cert.pub": host "db": this is a ` +
+			`public key; name the private key, or set agent = true in the inventory`,
 		"Host db\nIdentityFile ~x/y\n": `2: identityfile "~x/y": host "db": of ~ only ~/ is understood; ` +
 			`write the whole path`,
 		"Host db\nIdentityFile /a\nIdentityFile /b\n": `2: identityfile "/a": host "db": /a cannot be read: ` +

@@ -108,9 +108,10 @@ func TestNoUserName(t *testing.T) {
 	cfg := testConfig(nil)
 	cfg.User = ""
 	p := &parser{cfg: cfg, files: []*file{{name: "x.toml"}}, looked: map[string]error{}}
-	raw, _ := p.decode(p.files[0], []byte("[[hosts]]\nname = \"a\"\n[[hosts]]\nname = \"b\"\nssh.user = \"u\"\n"))
+	raw, _ := p.decode(p.files[0], []byte("[[hosts]]\nname = \"a\"\nssh.jump = \"j:22\"\n[[hosts]]\nname = \"b\"\nssh.user = \"u\"\n"))
 	p.complete(p.fleet([]*rawFile{raw}, p.groups([]*rawFile{raw}, settings{}), &Collector{}))
-	want := "x.toml:1: this process has no user name to log in with; write user into [ssh]"
+	want := "x.toml:1: this process has no user name to log in with; write user into [ssh]\n" +
+		`x.toml:3: this process has no user name to log in to jump host "j" with; write USER@ before it`
 	if err := p.err(); err == nil || err.Error() != want {
 		t.Errorf("got %v\nwant %s", err, want)
 	}

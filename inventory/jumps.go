@@ -183,6 +183,9 @@ func (w *ways) other(next hop, target *Host, inherited sshSettings, before *Host
 		Interval: target.Interval, Timeout: target.Timeout, ConnectTimeout: target.ConnectTimeout,
 	}
 	answer := w.configure(&h, &s, next.host, false)
+	if h.SSH.User == "" {
+		w.mistake(written, "this process has no user name to log in to jump host %q with; write USER@ before it", next.host)
+	}
 	if h.Via = before; before == nil && depth < maxJumps {
 		h.Via = w.via(&h, &inherited, answer, depth+1)
 	}
