@@ -19,7 +19,7 @@ import (
 
 // connect dials h and ends with an authenticated connection, or with an [Error], before ctx ends.
 func (p *Pool) connect(ctx context.Context, h inventory.Host) (*conn, error) {
-	signer, err := p.signers.load(h.SSH)
+	signer, err := p.signers.load(ctx, h.SSH)
 	if err != nil {
 		return nil, &Error{Outcome: AuthFailed, Err: err, own: true}
 	}
@@ -52,13 +52,17 @@ type handshake struct {
 	keyError  *Error // the host key was refused
 	keyPassed bool   // the host key was accepted: what follows is authentication
 	banner    string // what sshd said to the user before authentication (sshd_config(5), Banner)
+	auth      authTrail
 }
 
 func (hs *handshake) config(signer ssh.Signer, known *knownHosts) *ssh.ClientConfig {
 	check := known.check(hs.host)
+	hs.auth.offered = signer.PublicKey()
 	return &ssh.ClientConfig{
 		User: hs.host.SSH.User,
 		Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)},
+		// Never a method of its own: it only notes what sshd says.
+		AuthCallback: hs.auth.note,
 		HostKeyCallback: func(name string, remote net.Addr, key ssh.PublicKey) error {
 			err := check(name, remote, key)
 			if err != nil {
@@ -84,12 +88,10 @@ func (hs *handshake) explain(ctx context.Context, err error) *Error {
 		return hs.keyError
 	case errors.Is(cause, context.Canceled):
 		return fail(Timeout, "the handshake was interrupted: %w", cause)
+	case refused(err):
+		return hs.explainAuth(err)
 	case cause != nil:
 		return hs.explainLate()
-	case strings.Contains(err.Error(), "unable to authenticate"), // ssh/client_auth.go, clientAuthenticate
-		strings.Contains(err.Error(), "Too many authentication failures"): // OpenSSH's text in a disconnect, reason 2
-		return fail(AuthFailed, "user %s: the key was not accepted: %w; is it in the account's authorized_keys, and may the account log in?",
-			hs.host.SSH.User, err)
 	}
 	if _, ok := errors.AsType[*ssh.AlgorithmNegotiationError](err); ok {
 		return fail(ProtocolError, "%w; this sshd is too old, or restricted, for the algorithms that are safe today", err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"service_manager/hosts/systemctl"
@@ -22,6 +23,7 @@ type Pool struct {
 	dial     func(ctx context.Context, network, address string) (net.Conn, error)
 	signers  signers
 	hostKeys hostKeys
+	files    fileLooks
 
 	mu     sync.Mutex
 	links  map[string]*link // by host name
@@ -33,6 +35,7 @@ type link struct {
 	turn    chan struct{} // holds a value while someone uses the link
 	conn    *conn         // nil when there is none
 	version int           // of systemd as last seen, 0 before that; it outlives the connection
+	files   atomic.Pointer[[]*fileLook]
 }
 
 // New returns an empty pool.
@@ -54,6 +57,7 @@ func (p *Pool) Connect(ctx context.Context, h inventory.Host) error {
 	}
 	defer l.release()
 	l.drop()
+	l.files.Store(p.files.look(h))
 	c, err := p.connect(ctx, h)
 	if err != nil {
 		return at(h, err)

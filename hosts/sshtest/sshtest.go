@@ -34,6 +34,8 @@ type Config struct {
 	// Greet, where set, is called with each new TCP connection before SSH begins; the connection is closed when it returns false. The
 	// context ends when the server is closed.
 	Greet func(context.Context, net.Conn) bool
+	// Configure, where set, changes how the server authenticates users.
+	Configure func(*ssh.ServerConfig)
 }
 
 // A Server serves until it is closed.
@@ -65,6 +67,9 @@ func Start(config Config) (*Server, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{config: config, ctx: ctx, stop: stop, conns: make(map[net.Conn]struct{})}
 	s.ssh = &ssh.ServerConfig{PublicKeyCallback: s.authenticate}
+	if config.Configure != nil {
+		config.Configure(s.ssh)
+	}
 	s.ssh.AddHostKey(config.HostKey)
 	for _, key := range config.MoreHostKeys {
 		s.ssh.AddHostKey(key)
