@@ -33,8 +33,9 @@ type Finding struct {
 }
 
 // Examine goes the way of a [Publisher] to each broker of config step by step, and reports what it finds on it: in the order of the
-// URLs, and of each up to the step that failed. It publishes nothing. On the broker it changes nothing but that, with [DeclareActive],
-// it declares the exchange, as a Publisher does. It returns when ctx ends, and else within about twenty seconds.
+// URLs, and of each up to the step that failed. On the broker it changes nothing but that, with [DeclareActive], it declares the
+// exchange, as a Publisher does; what the user may not do leaves a line in the broker's log. No queue sees a message of it. It returns
+// when ctx ends, and else within about twenty seconds.
 func Examine(ctx context.Context, config Config) []Finding {
 	p, err := New(config)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -71,7 +72,7 @@ func (x *examination) dial(ctx context.Context) *rawConn {
 
 // login does what TLS and AMQP do before there is a connection to work with.
 func (x *examination) login(ctx context.Context, raw *rawConn) *amqp.Connection {
-	first := &firstBytes{Conn: raw}
+	peer := &overheard{Conn: raw}
 	tlsConfig, err := x.cfg.tlsConfig(x.broker)
 	if err != nil {
 		x.add("tls", SeverityError, err.Error(), "correct ca_file, cert_file and key_file")
@@ -84,13 +85,13 @@ func (x *examination) login(ctx context.Context, raw *rawConn) *amqp.Connection 
 			return nil
 		}
 		x.certificates(secure.ConnectionState(), tlsConfig)
-		first.Conn = secure
+		peer.Conn = secure
 	}
 	config := amqp.Config{
 		Vhost:      x.broker.uri.Vhost,
 		Heartbeat:  x.cfg.Heartbeat,
 		Properties: x.cfg.properties(),
-		Dial:       func(string, string) (net.Conn, error) { return first, nil },
+		Dial:       func(string, string) (net.Conn, error) { return peer, nil },
 	}
 	if x.cfg.External {
 		config.SASL = []amqp.Authentication{&amqp.ExternalAuth{}}
@@ -99,7 +100,7 @@ func (x *examination) login(ctx context.Context, raw *rawConn) *amqp.Connection 
 	_, rest, _ := strings.Cut(x.broker.url, "://")
 	conn, err := amqp.DialConfig("amqp://"+rest, config)
 	if err != nil {
-		x.loginFailed(ctx, err, first.data())
+		x.loginFailed(ctx, err, peer)
 		return nil
 	}
 	x.ok("login", "user %s may use vhost %s", cmp.Or(x.userName(), "of the certificate"), x.broker.uri.Vhost)
@@ -127,9 +128,11 @@ func (x *examination) tlsFailed(ctx context.Context, err error) {
 	x.failed(ctx, "tls", err)
 }
 
-// loginFailed tells by the first bytes of the answer what else than an AMQP broker there is, which amqp091 does not.
-func (x *examination) loginFailed(ctx context.Context, err error, first []byte) {
+// loginFailed tells by what was overheard what else than an AMQP broker there is.
+func (x *examination) loginFailed(ctx context.Context, err error, peer *overheard) {
 	const notAMQP = "name the port of AMQP in the URL: 5672, with amqps 5671 (15672 is the management page)"
+	const wantsCertificate = "set cert_file and key_file, made by a CA that the broker trusts (ssl_options.cacertfile)"
+	first, end := peer.tell()
 	switch {
 	case context.Cause(ctx) != nil:
 	case bytes.HasPrefix(first, []byte("HTTP/")):
@@ -141,11 +144,15 @@ func (x *examination) loginFailed(ctx context.Context, err error, first []byte) 
 	case bytes.HasPrefix(first, []byte("AMQP")):
 		x.add("login", SeverityError, fmt.Sprintf("the broker speaks another version of AMQP: %q", first[4:]), "it must speak AMQP 0-9-1, as RabbitMQ and LavinMQ do")
 		return
-	case strings.Contains(err.Error(), "tls: certificate required"), strings.Contains(err.Error(), "tls: bad certificate"):
-		x.add("login", SeverityError, "the broker wants a client certificate: "+plain(err), "set cert_file and key_file, made by a CA that the broker trusts (ssl_options.cacertfile)")
+	case end != nil && (strings.Contains(end.Error(), "tls: certificate required") || strings.Contains(end.Error(), "tls: bad certificate")):
+		x.add("login", SeverityError, "the broker wants a client certificate: "+end.Error(), wantsCertificate)
 		return
 	case len(first) == 0 && !errors.Is(err, amqp.ErrSASL):
-		x.add("login", SeverityError, "the connection was closed without a word: "+plain(err), notAMQP+"; or is the broker just starting, or its limit of connections reached?")
+		remedy := notAMQP + "; or is the broker just starting, or its limit of connections reached?"
+		if x.broker.uri.Scheme == "amqps" {
+			remedy += " If it wants a client certificate: " + wantsCertificate
+		}
+		x.add("login", SeverityError, "the connection was closed without a word: "+plain(cmp.Or(end, err)), remedy)
 		return
 	}
 	x.failed(ctx, "login", err)
@@ -177,21 +184,26 @@ func (x *examination) certificates(state tls.ConnectionState, config *tls.Config
 	}
 }
 
-// firstBytes remembers the beginning of what a peer sent.
-type firstBytes struct {
+// An overheard connection remembers the beginning of what the peer sent, and how it ended. amqp091 keeps neither.
+type overheard struct {
 	net.Conn
 
-	bytes [8]byte
-	n     int
+	mu    sync.Mutex
+	first []byte
+	err   error
 }
 
-// Read is called by one goroutine only.
-func (f *firstBytes) Read(b []byte) (int, error) {
-	n, err := f.Conn.Read(b)
-	if f.n < len(f.bytes) && n > 0 {
-		f.n += copy(f.bytes[f.n:], b[:n])
-	}
+func (o *overheard) Read(b []byte) (int, error) {
+	n, err := o.Conn.Read(b)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.first = append(o.first, b[:min(n, 8-len(o.first))]...)
+	o.err = cmp.Or(o.err, err)
 	return n, err
 }
 
-func (f *firstBytes) data() []byte { return f.bytes[:f.n] }
+func (o *overheard) tell() (first []byte, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.first, o.err
+}
