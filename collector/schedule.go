@@ -1,73 +1,187 @@
 package collector
 
 import (
-	"container/heap"
-	"hash/fnv"
+	"context"
+	"errors"
+	"math"
 	"time"
+
+	"github.com/sourcegraph/conc"
+
+	"service_manager/hosts"
 )
 
-// phase is a host's place within the interval. It hashes the names, so that the polls of a fleet spread evenly and keep their
-// places across restarts and reloads, and so that two collectors do not poll a host at the same moment.
-func phase(collector, host string, interval time.Duration) time.Duration {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(collector + "\x00" + host))                   // A hash does not fail.
-	return time.Duration(h.Sum64()>>1) % max(interval, time.Nanosecond) // The shift leaves 63 bits.
+// A schedule is one [Collector.Run] or [Collector.Sweep]. One goroutine holds all that there is to decide; it never waits for a host.
+type schedule struct {
+	*Collector
+	once    bool // Each host has one turn, now.
+	left    int  // Hosts without a conclusion, where once.
+	agenda  agenda
+	polls   pollQueue
+	dials   dialQueue
+	results chan result
+	work    conc.WaitGroup // Whatever waits for a host.
 }
 
-// next is the first moment after now that lies in the given phase of the interval, counted in absolute time.
-func next(now time.Time, phase, interval time.Duration) time.Time {
-	past := time.Duration(now.UnixNano()) % interval
-	wait := (phase - past) % interval
-	if wait <= 0 {
-		wait += interval
+func (c *Collector) schedule(once bool) *schedule {
+	s := &schedule{
+		Collector: c,
+		once:      once,
+		left:      len(c.config.Hosts),
+		polls:     newPollQueue(c.config.Parallel),
+		dials:     newDialQueue(c.config.Dials, c.config.DialsPerJump, c.config.DialRate),
+		results:   make(chan result),
 	}
-	return now.Add(wait)
-}
-
-// An agenda orders hosts by when they are due. It implements [heap.Interface] for its own methods only.
-type agenda []*watch
-
-// add puts w on the agenda.
-func (a *agenda) add(w *watch) { heap.Push(a, w) }
-
-// due takes the first host off the agenda if it is due at now.
-func (a *agenda) due(now time.Time) (*watch, bool) {
-	if len(*a) == 0 || (*a)[0].due.After(now) {
-		return nil, false
+	now := time.Now()
+	for _, h := range c.config.Hosts {
+		w := &watch{host: h, phase: phase(c.config.Name, h.Name, h.Interval), due: now}
+		w.rearm()
+		s.agenda.add(w)
 	}
-	w, ok := heap.Pop(a).(*watch)
-	return w, ok
+	return s
 }
 
-// wait is how long until the next host is due, and false when none is on the agenda.
-func (a *agenda) wait(now time.Time) (time.Duration, bool) {
-	if len(*a) == 0 {
-		return 0, false
-	}
-	return (*a)[0].due.Sub(now), true
-}
-
-// Len implements [heap.Interface].
-func (a *agenda) Len() int { return len(*a) }
-
-// Less implements [heap.Interface].
-func (a *agenda) Less(i, j int) bool { return (*a)[i].due.Before((*a)[j].due) }
-
-// Swap implements [heap.Interface].
-func (a *agenda) Swap(i, j int) { (*a)[i], (*a)[j] = (*a)[j], (*a)[i] }
-
-// Push implements [heap.Interface].
-func (a *agenda) Push(x any) {
-	if w, ok := x.(*watch); ok {
-		*a = append(*a, w)
+// run serves the hosts until ctx ends or, where once, each has had its turn. It returns when all work has ended.
+func (s *schedule) run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer s.end(cancel)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for !s.once || s.left > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case r := <-s.results:
+			if ctx.Err() != nil { // It may have been interrupted.
+				return
+			}
+			s.settle(ctx, r)
+		case <-timer.C:
+		}
+		now := time.Now()
+		s.ring(ctx, now)
+		s.fill(ctx, now)
+		s.sumUp(now)
+		s.stats.set(s)
+		if at := s.alarm(now); !at.IsZero() {
+			timer.Reset(at.Sub(now))
+		}
 	}
 }
 
-// Pop implements [heap.Interface].
-func (a *agenda) Pop() any {
-	last := len(*a) - 1
-	w := (*a)[last]
-	(*a)[last] = nil
-	*a = (*a)[:last]
-	return w
+// end waits for all work, which cancel interrupts.
+func (s *schedule) end(cancel context.CancelFunc) {
+	cancel()
+	s.work.Wait()
+	s.changes.summarise(s.changes.take(s.changes.alarm()))
+}
+
+// sumUp has the changes logged that happened at once, when their second is over.
+func (s *schedule) sumUp(now time.Time) {
+	if at := s.changes.alarm(); at.IsZero() || at.After(now) {
+		return
+	}
+	folded := s.changes.take(now)
+	s.work.Go(func() { s.changes.summarise(folded) })
+}
+
+// alarm is when the next thing happens of itself; zero for never.
+func (s *schedule) alarm(now time.Time) time.Time {
+	at := earlier(s.changes.alarm(), earlier(s.polls.alarm(), s.dials.alarm(now)))
+	if w := s.agenda.first(); w != nil {
+		at = earlier(at, w.alarm)
+	}
+	return at
+}
+
+// ring attends to the hosts whose turn has come, or whose back-off is over.
+func (s *schedule) ring(ctx context.Context, now time.Time) {
+	for w := s.agenda.first(); w != nil && !w.alarm.After(now); w = s.agenda.first() {
+		if w.due.After(now) {
+			s.begin(w, w.resume)
+		} else {
+			s.turn(ctx, w, now)
+		}
+		w.rearm()
+		s.agenda.rearrange(w)
+	}
+}
+
+// turn gives w what it is due each interval: a poll or, where that cannot begin now, a status that says again what is known.
+func (s *schedule) turn(ctx context.Context, w *watch, now time.Time) {
+	due := w.due
+	w.due = s.next(now, w)
+	switch {
+	case w.stage == concluding: // A status is on its way, and what is known is not ours to read.
+	case w.stage != idle:
+		if w.err == nil {
+			s.stats.overrun()
+		}
+		s.repeat(w, now)
+	case !w.paused(now):
+		s.begin(w, due)
+	case hosts.Persistent(w.err):
+		w.asked = due
+		s.start(ctx, w, checking)
+	default:
+		s.repeat(w, now)
+	}
+}
+
+// next is w's next turn.
+func (s *schedule) next(now time.Time, w *watch) time.Time {
+	if s.once {
+		return now.Add(math.MaxInt64)
+	}
+	return next(now, w.phase, w.host.Interval)
+}
+
+// begin lets w wait for its poll, which was due at asked.
+func (s *schedule) begin(w *watch, asked time.Time) {
+	w.stage, w.asked, w.worked, w.fresh, w.resume = waiting, asked, 0, false, time.Time{}
+	if s.config.Pool.Connected(w.host.Name) {
+		s.polls.add(w)
+		return
+	}
+	s.dials.add(w)
+}
+
+// fill starts what there are places for.
+func (s *schedule) fill(ctx context.Context, now time.Time) {
+	for w, place := s.polls.next(now); w != nil; w, place = s.polls.next(now) {
+		s.start(ctx, w, polling, place)
+	}
+	for w, places := s.dials.next(now); w != nil; w, places = s.dials.next(now) {
+		s.start(ctx, w, dialling, places...)
+	}
+}
+
+// settle takes in what has been done for a host, and sends it on its way.
+func (s *schedule) settle(ctx context.Context, r result) {
+	w, done := r.watch, r.watch.stage
+	w.stage = waiting
+	w.worked += r.worked
+	for _, p := range w.places {
+		p.leave()
+	}
+	w.places = nil
+	switch {
+	case done == concluding:
+		w.stage = idle
+		s.left--
+	case done == checking && r.changed:
+		s.begin(w, w.asked)
+	case done == checking:
+		w.stage = idle
+		s.repeat(w, time.Now())
+	case done == dialling && r.err == nil:
+		w.fresh = true
+		s.polls.add(w)
+	case done == polling && errors.Is(r.err, hosts.ErrNotConnected) && !w.fresh:
+		s.dials.add(w) // A connection that proves dead is no outcome yet.
+	default:
+		s.conclude(ctx, w, r)
+	}
+	w.rearm()
+	s.agenda.rearrange(w)
 }

@@ -1,7 +1,6 @@
 package collector
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,8 +10,8 @@ import (
 	"service_manager/publish"
 )
 
-// status makes the message of w's last poll. What the host has not told is null in it.
-func (c *Collector) status(w *watch, begun, ended time.Time) publish.Status {
+// status makes the message of w's last poll, or one that says again what is known. What the host has not told is null in it.
+func (c *Collector) status(w *watch, a account) publish.Status {
 	s := publish.Status{
 		Schema:    publish.Schema,
 		Type:      publish.KindStatus,
@@ -25,19 +24,19 @@ func (c *Collector) status(w *watch, begun, ended time.Time) publish.Status {
 			Address: w.host.Address,
 			Labels:  w.host.Labels,
 		},
-		Time:            publish.Time{Time: ended},
+		Time:            publish.Time{Time: a.ended},
 		IntervalSeconds: w.host.Interval.Seconds(),
 		Outcome:         string(w.outcome),
 		Units:           []publish.Unit{},
-		Poll:            publish.Poll{DurationMS: milliseconds(ended.Sub(begun)), QueuedMS: milliseconds(begun.Sub(w.due))},
+		Poll:            publish.Poll{DurationMS: milliseconds(a.worked), QueuedMS: milliseconds(a.queued)},
 	}
 	if w.err != nil {
-		s.Error = new(w.trouble(ended))
+		s.Error = new(w.trouble(a.next))
 	}
 	if w.lastAt.IsZero() {
 		return s
 	}
-	if w.err != nil {
+	if w.err != nil || a.again {
 		s.StaleSince = &publish.Time{Time: w.lastAt}
 	}
 	s.System = system(w.last)
@@ -45,15 +44,6 @@ func (c *Collector) status(w *watch, begun, ended time.Time) publish.Status {
 		s.Units = append(s.Units, unit(u))
 	}
 	return s
-}
-
-// trouble says what is wrong with the host, since when, and when it is looked at again where that is not the next interval.
-func (w *watch) trouble(now time.Time) string {
-	text := fmt.Sprintf("%v (since %s", w.err, w.since.UTC().Format(time.RFC3339))
-	if w.paused(now) {
-		text += ", next try at " + w.resume.UTC().Format(time.RFC3339)
-	}
-	return text + ")"
 }
 
 func system(s hosts.Snapshot) *publish.System {

@@ -1,153 +1,86 @@
 package collector
 
 import (
-	"context"
-	"errors"
-	"log/slog"
+	"fmt"
 	"time"
-
-	"github.com/sourcegraph/conc/panics"
 
 	"service_manager/hosts"
 	"service_manager/inventory"
 )
 
-// persistentPause is how long a host is left alone whose trouble only a person can mend. Shorter would earn the collector's
-// address a penalty from OpenSSH 9.8 on, which then hits every connection from it.
-const persistentPause = 5 * time.Minute
+// A stage is where a host stands between two polls.
+type stage int
 
-// A watch is what the collector keeps about one host. It is handed from lane to lane; only its holder touches it.
+const (
+	idle       stage = iota
+	checking         // The files that kept us out are looked at.
+	waiting          // For a place to be polled or dialled in.
+	dialling         // It gets a connection.
+	polling          // It is asked over its connection.
+	concluding       // The result becomes a status.
+)
+
+// A watch is what the collector keeps about one host. The schedule's goroutine holds it, except while it is concluding: then what is
+// known belongs to the goroutine that concludes.
 type watch struct {
 	host  inventory.Host
 	phase time.Duration
-	log   *slog.Logger
-	due   time.Time
-	begun time.Time // when the poll under way got its first worker; zero between polls
-	fresh bool      // connected to in the poll under way
 
-	outcome hosts.Outcome // of the last poll, empty before the first
-	since   time.Time     // when outcome became what it is
-	err     error         // of the last poll
-	resume  time.Time     // no attempt before
+	// When.
+	due      time.Time // Its next turn.
+	resume   time.Time // No attempt before; zero for none. It may lie before the next turn.
+	failures int       // Of its back-off.
+	alarm    time.Time // When the schedule looks at it next: see rearm.
+	index    int       // On the agenda.
 
-	last   hosts.Snapshot // the last one read
-	lastAt time.Time      // when that was; zero: never
+	// The poll under way.
+	stage  stage
+	asked  time.Time     // When it was due.
+	worked time.Duration // Without the waiting for places.
+	fresh  bool          // Its connection was made within it.
+	places []*place
+	class  int    // Of those to be dialled.
+	ticket uint64 // Of those to be dialled.
+
+	// What is known.
+	outcome hosts.Outcome // Of the last poll, empty before the first.
+	since   time.Time     // When outcome became what it is.
+	err     error         // Of the last poll.
+	last    hosts.Snapshot
+	lastAt  time.Time // When last was read; zero: never.
+}
+
+// rearm sets the alarm: on the next turn or, where that is earlier, at the end of the back-off.
+func (w *watch) rearm() {
+	w.alarm = w.due
+	if w.stage == idle {
+		w.alarm = earlier(w.due, w.resume)
+	}
 }
 
 // paused reports whether the host is to be left alone for now.
 func (w *watch) paused(now time.Time) bool { return now.Before(w.resume) }
 
-// work serves two lanes until ctx ends, the second only while nothing is in the first. Attempt reports false when the host went to
-// another lane instead of being done with.
-func (c *Collector) work(ctx context.Context, first, second <-chan *watch, l *lanes, attempt func(context.Context, *watch, *lanes) bool) {
-	for {
-		var w *watch
-		select {
-		case w = <-first:
-		default:
-			select {
-			case <-ctx.Done():
-				return
-			case w = <-first:
-			case w = <-second:
-			}
-		}
-		if attempt(ctx, w, l) {
-			l.done <- w
-		}
-	}
-}
-
-// pollStanding polls w on its standing connection. One that proves dead is no outcome yet: w goes on to be dialled, within the same poll.
-func (c *Collector) pollStanding(ctx context.Context, w *watch, l *lanes) bool {
-	w.begin()
-	if w.paused(time.Now()) {
-		c.conclude(ctx, w, hosts.Snapshot{}, w.err)
-		return true
-	}
-	snapshot, err := guarded(func() (hosts.Snapshot, error) { return c.config.Pool.Poll(ctx, w.host) })
-	if errors.Is(err, hosts.ErrNotConnected) && !w.fresh {
-		l.dial(w)
-		return false
-	}
-	c.conclude(ctx, w, snapshot, err)
-	return true
-}
-
-// connect gives w a new connection, and sends it on to be polled: a dial's place is for dialling only.
-func (c *Collector) connect(ctx context.Context, w *watch, l *lanes) bool {
-	w.begin()
-	_, err := guarded(func() (hosts.Snapshot, error) { return hosts.Snapshot{}, c.config.Pool.Connect(ctx, w.host) })
-	if err != nil {
-		c.conclude(ctx, w, hosts.Snapshot{}, err)
-		return true
-	}
-	w.fresh = true
-	l.polls <- w
-	return false
-}
-
-func (w *watch) begin() {
-	if w.begun.IsZero() {
-		w.begun = time.Now()
-	}
-}
-
-// guarded makes a panic the poll's error, with its stack.
-func guarded(poll func() (hosts.Snapshot, error)) (snapshot hosts.Snapshot, err error) {
-	if recovered := panics.Try(func() { snapshot, err = poll() }); recovered != nil {
-		return hosts.Snapshot{}, recovered.AsError()
-	}
-	return snapshot, err
-}
-
-// conclude makes a status of a poll's result, and forgets a poll that ctx interrupted.
-func (c *Collector) conclude(ctx context.Context, w *watch, snapshot hosts.Snapshot, err error) {
-	begun, ended := w.begun, time.Now()
-	w.begun, w.fresh = time.Time{}, false
-	if ctx.Err() != nil {
-		return
-	}
-	w.learn(ended, snapshot, err)
-	status := c.status(w, begun, ended)
-	if c.config.Observe != nil {
-		c.config.Observe(status)
-	}
-	if c.config.Outbox == nil {
-		return
-	}
-	message, err := status.Message()
-	if err != nil { // The inventory lets no such name in; should one come, it must show.
-		w.log.Error("a status cannot be sent", slog.Any("err", err))
-		return
-	}
-	c.config.Outbox.PutStatus(w.host.Name, message)
-}
+// left is how long the poll under way may still work. A poll that must connect first, or again, takes no longer than one timeout of
+// each kind, whatever comes of it.
+func (w *watch) left() time.Duration { return w.host.Timeout + w.host.ConnectTimeout - w.worked }
 
 // learn takes in a poll's result.
 func (w *watch) learn(now time.Time, snapshot hosts.Snapshot, err error) {
-	outcome := hosts.OutcomeOf(err)
-	if outcome != w.outcome {
-		w.logChange(outcome, err)
+	if outcome := hosts.OutcomeOf(err); outcome != w.outcome {
 		w.outcome, w.since = outcome, now
 	}
 	if err == nil {
 		w.last, w.lastAt = snapshot, now
 	}
-	if hosts.Persistent(err) && !w.paused(now) {
-		w.resume = now.Add(persistentPause)
-	}
 	w.err = err
 }
 
-func (w *watch) logChange(outcome hosts.Outcome, err error) {
-	log := w.log.With(slog.String("outcome", string(outcome)))
-	switch {
-	case err != nil:
-		log.Warn("host cannot be read", slog.Any("err", err))
-	case w.outcome != "":
-		log.Info("host can be read again", slog.String("before", string(w.outcome)))
-	default:
-		log.Debug("host can be read")
+// trouble says what is wrong with the host, since when, and when it is tried again where that is after its next turn.
+func (w *watch) trouble(next time.Time) string {
+	text := fmt.Sprintf("%v (since %s", w.err, w.since.UTC().Format(time.RFC3339))
+	if w.resume.After(next) {
+		text += ", next try at " + w.resume.UTC().Format(time.RFC3339)
 	}
+	return text + ")"
 }

@@ -46,22 +46,24 @@ func TestPhasesSpread(t *testing.T) {
 func TestAgendaOrders(t *testing.T) {
 	start := time.Unix(1e9, 0)
 	var todo agenda
-	for _, i := range rand.New(rand.NewPCG(1, 2)).Perm(100) {
-		todo.add(&watch{due: start.Add(time.Duration(i) * time.Second)})
+	if todo.first() != nil {
+		t.Error("an empty agenda has a first host")
 	}
-	if _, ok := todo.due(start.Add(-1)); ok {
-		t.Error("a host was due too early")
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, i := range random.Perm(100) {
+		// Three share each moment; among them the phase decides.
+		todo.add(&watch{due: start, alarm: start.Add(time.Duration(i/3) * time.Second), phase: time.Duration(i)})
 	}
 	for i := range 100 {
-		now := start.Add(time.Duration(i) * time.Second)
-		if wait, ok := todo.wait(now); !ok || wait != 0 {
-			t.Fatalf("host %d: wait %v, %v", i, wait, ok)
+		w := todo.first()
+		if w.phase != time.Duration(i) {
+			t.Fatalf("host %d came when %d was to come", w.phase, i)
 		}
-		if w, ok := todo.due(now); !ok || !w.due.Equal(now) {
-			t.Fatalf("host %d: due %v, %v", i, w, ok)
-		}
+		w.alarm = start.Add(time.Hour)
+		w.phase += 100
+		todo.rearrange(w)
 	}
-	if _, ok := todo.wait(start); ok {
-		t.Error("an empty agenda has a next host")
+	if w := todo.first(); w.phase != 100 || len(todo) != 100 {
+		t.Errorf("%d hosts after one round, host %d first", len(todo), w.phase)
 	}
 }

@@ -1,0 +1,71 @@
+package collector
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/sourcegraph/conc/panics"
+)
+
+// An account is how a poll went, and what is next: all of a status that is not known of the host.
+type account struct {
+	ended  time.Time
+	queued time.Duration // Waited for places.
+	worked time.Duration
+	next   time.Time // The host's next turn.
+	again  bool      // There was no poll: what is known is said again.
+}
+
+// conclude ends the poll under way: a goroutine makes the result known, and hands the host back.
+func (s *schedule) conclude(ctx context.Context, w *watch, r result) {
+	now := time.Now()
+	if r.err != nil && !s.once {
+		w.resume = w.backOff(now, r.err)
+	}
+	w.stage = concluding
+	a := account{ended: now, queued: now.Sub(w.asked) - w.worked, worked: w.worked, next: w.due}
+	s.work.Go(func() {
+		before := w.outcome
+		w.learn(now, r.snapshot, r.err)
+		s.changes.note(now, w, before)
+		s.tell(w, a)
+		s.handBack(ctx, result{watch: w})
+	})
+}
+
+// repeat says again what is known of a host that has a turn but no poll: it is in its back-off, or its last poll has not ended. Of a
+// host whose first poll has not ended nothing is known.
+func (s *schedule) repeat(w *watch, now time.Time) {
+	if w.outcome == "" {
+		return
+	}
+	a := account{ended: now, next: w.due, again: true}
+	if w.stage == waiting {
+		a.queued = now.Sub(w.asked) - w.worked
+	}
+	s.tell(w, a)
+}
+
+// tell makes a status and hands it out.
+func (s *schedule) tell(w *watch, a account) {
+	log := s.config.Log.With(slog.String("host", w.host.Name))
+	panicked := panics.Try(func() {
+		status := s.status(w, a)
+		if s.config.Observe != nil {
+			s.config.Observe(status)
+		}
+		if s.config.Outbox == nil {
+			return
+		}
+		message, err := status.Message()
+		if err != nil { // The inventory lets no such name in; should one come, it must show.
+			log.Error("a status cannot be sent", slog.Any("err", err))
+			return
+		}
+		s.config.Outbox.PutStatus(w.host.Name, message)
+	})
+	if panicked != nil {
+		log.Error("a status is lost", slog.Any("err", panicked.AsError()))
+	}
+}

@@ -1,0 +1,51 @@
+package collector
+
+import "time"
+
+// slowPolls is how many slow places there are for each quick one. In flight, a poll costs the memory of its goroutines and of an SSH
+// channel.
+const slowPolls = 8
+
+// A pollQueue is the hosts that wait to be polled on their standing connections.
+//
+// The hosts that were well are served from the quick places. Those that were not are suspects: they would hang in a quick place for
+// as long as they may, and so are served from the slow places only. As many of these as there are quick ones are kept free of
+// them, for the hosts that are well until they hang all at once, such as when a data centre freezes.
+type pollQueue struct {
+	lane     lane
+	well     line
+	suspects line
+}
+
+func newPollQueue(places int) pollQueue {
+	return pollQueue{lane: lane{places: places, slowPlaces: places * slowPolls}}
+}
+
+func (q *pollQueue) add(w *watch) {
+	if w.err != nil {
+		q.suspects.add(w)
+		return
+	}
+	q.well.add(w)
+}
+
+// next takes the next host to be polled and a place for it; nil when there is none.
+func (q *pollQueue) next(now time.Time) (*watch, *place) {
+	switch {
+	case len(q.well) > 0 && q.lane.room(now):
+		return q.well.take(), q.lane.enter(now)
+	case len(q.suspects) > 0 && q.lane.slow < q.lane.slowPlaces-q.lane.places:
+		return q.suspects.take(), q.lane.enterSlow(now)
+	}
+	return nil, nil
+}
+
+// alarm is when next should be called again though nothing has ended; zero for never.
+func (q *pollQueue) alarm() time.Time {
+	if len(q.well) == 0 {
+		return time.Time{}
+	}
+	return q.lane.roomAt()
+}
+
+func (q *pollQueue) waiting() int { return len(q.well) + len(q.suspects) }
