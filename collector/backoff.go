@@ -40,5 +40,5 @@ func (w *watch) backOff(now time.Time, err error) time.Time {
 		most = min(most, firstBackOff<<w.failures)
 	}
 	w.failures++
-	return now.Add(1 + rand.N(most))
+	return now.Add(1 + rand.N(most)) //nolint:gosec // no one gains by guessing it
 }

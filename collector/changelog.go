@@ -26,16 +26,16 @@ type changelog struct {
 
 // note logs the change of w's outcome, if it is one.
 func (c *changelog) note(now time.Time, w *watch, before hosts.Outcome) {
-	log := c.log.With(slog.String("host", w.host.Name), slog.String("outcome", string(w.outcome)))
 	if w.outcome == before {
 		return
 	}
+	log := c.log.With(slog.String("host", w.host.Name), slog.String("outcome", string(w.outcome)))
 	if before == "" && w.err == nil {
 		log.Debug("host can be read")
 		return
 	}
 	c.summarise(c.take(now))
-	if !c.admit(now, w.outcome) {
+	if !c.admit(w.outcome) {
 		return
 	}
 	if w.err != nil {
@@ -46,7 +46,7 @@ func (c *changelog) note(now time.Time, w *watch, before hosts.Outcome) {
 }
 
 // admit reports whether a change may be logged by itself. Else it is counted.
-func (c *changelog) admit(now time.Time, outcome hosts.Outcome) bool {
+func (c *changelog) admit(outcome hosts.Outcome) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.logged < loggedPerSecond {

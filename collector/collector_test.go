@@ -12,141 +12,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/sourcegraph/conc"
+
 	"service_manager/collector"
 	"service_manager/hosts"
-	"service_manager/hosts/systemctl"
-	"service_manager/inventory"
 	"service_manager/publish"
 )
-
-// A fakePool is a fleet without SSH. Its hosts behave as poll and connect say; it keeps what a pool would keep.
-type fakePool struct {
-	connect func(ctx context.Context, host string) error
-	poll    func(ctx context.Context, host string) (hosts.Snapshot, error)
-
-	mu        sync.Mutex
-	connected map[string]bool
-	changed   map[string]bool
-	dials     map[string]int
-	polls     map[string]int
-	now, peak struct{ dials, polls int }
-}
-
-func (p *fakePool) Connected(host string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.connected[host]
-}
-
-func (p *fakePool) Connect(ctx context.Context, h inventory.Host) error {
-	p.count(&p.dials, h.Name, &p.now.dials, &p.peak.dials)
-	defer p.leave(&p.now.dials)
-	var err error
-	if p.connect != nil {
-		err = p.connect(ctx, h.Name)
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.connected == nil {
-		p.connected = make(map[string]bool)
-	}
-	p.connected[h.Name] = err == nil
-	return err
-}
-
-func (p *fakePool) Poll(ctx context.Context, h inventory.Host) (hosts.Snapshot, error) {
-	p.count(&p.polls, h.Name, &p.now.polls, &p.peak.polls)
-	defer p.leave(&p.now.polls)
-	if p.poll == nil {
-		return snapshot(), nil
-	}
-	return p.poll(ctx, h.Name)
-}
-
-func (p *fakePool) Changed(h inventory.Host) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.changed[h.Name]
-}
-
-func (p *fakePool) count(calls *map[string]int, host string, now, peak *int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if *calls == nil {
-		*calls = make(map[string]int)
-	}
-	(*calls)[host]++
-	*now++
-	*peak = max(*peak, *now)
-}
-
-func (p *fakePool) leave(now *int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	*now--
-}
-
-func (p *fakePool) disconnect(host string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.connected[host] = false
-}
-
-func snapshot() hosts.Snapshot {
-	return hosts.Snapshot{
-		Manager: systemctl.Manager{Version: "252", State: "running", FailedUnits: new(0)},
-		BootID:  "b",
-		Units:   []systemctl.Unit{{Name: "nginx.service", LoadState: "loaded", ActiveState: "active", SubState: "running"}},
-	}
-}
-
-func failure(outcome hosts.Outcome) error {
-	return &hosts.Error{Outcome: outcome, Target: "monitor@web-01:22", Err: fmt.Errorf("it is %s", outcome)}
-}
-
-func fleet(n int, interval time.Duration) []inventory.Host {
-	fleet := make([]inventory.Host, n)
-	for i := range fleet {
-		fleet[i] = inventory.Host{Name: fmt.Sprintf("web-%02d", i+1), Group: "web", Interval: interval}
-	}
-	return fleet
-}
-
-// A record keeps the statuses of each host in the order they came.
-type record struct {
-	mu       sync.Mutex
-	statuses map[string][]publish.Status
-}
-
-func (r *record) observe(s publish.Status) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.statuses == nil {
-		r.statuses = make(map[string][]publish.Status)
-	}
-	r.statuses[s.Host.Name] = append(r.statuses[s.Host.Name], s)
-}
-
-func (r *record) of(host string) []publish.Status {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.statuses[host]
-}
-
-// run runs a collector for the given time, and returns what it observed.
-func run(t *testing.T, config collector.Config, d time.Duration) *record {
-	t.Helper()
-	seen := &record{}
-	config.Name, config.Observe = "fleet-a", seen.observe
-	c, err := collector.New(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	defer cancel()
-	c.Run(ctx)
-	return seen
-}
 
 func TestNewWantsItsParts(t *testing.T) {
 	for _, config := range []collector.Config{{}, {Name: "a"}, {Pool: &fakePool{}}} {
@@ -194,8 +66,8 @@ func TestSlowHostMissesTurns(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
 		c.Run(ctx)
-		if pool.peak.polls != 1 {
-			t.Errorf("up to %d polls of one host at a time", pool.peak.polls)
+		if pool.inPoll.peak != 1 {
+			t.Errorf("up to %d polls of one host at a time", pool.inPoll.peak)
 		}
 		if got := pool.polls["web-01"]; got < 19 || got > 24 {
 			t.Errorf("%d polls of 25 s in 10 min, want one every 30 s or so", got)
@@ -227,7 +99,7 @@ func TestReconnectGoesBeforeHostsInTrouble(t *testing.T) {
 			return failure(hosts.Unreachable)
 		}}
 		pool.poll = func(_ context.Context, host string) (hosts.Snapshot, error) {
-			if pool.polls[host]%2 == 0 { // Every second poll finds the connection dead.
+			if pool.polled(host)%2 == 0 { // Every second poll finds the connection dead.
 				pool.disconnect(host)
 				return hosts.Snapshot{}, &hosts.Error{Outcome: hosts.ProtocolError, Err: hosts.ErrNotConnected}
 			}
@@ -253,7 +125,7 @@ func TestDeadConnectionIsDialledAgain(t *testing.T) {
 		pool := &fakePool{}
 		broken := true
 		pool.poll = func(_ context.Context, host string) (hosts.Snapshot, error) {
-			if pool.dials[host] == 1 && pool.polls[host] == 2 || broken && pool.polls[host] > 3 {
+			if pool.dials[host] == 1 && pool.polled(host) == 2 || broken && pool.polled(host) > 3 {
 				pool.disconnect(host)
 				return hosts.Snapshot{}, &hosts.Error{Outcome: hosts.ProtocolError, Err: hosts.ErrNotConnected}
 			}
@@ -289,14 +161,70 @@ func TestPanicIsOneHostsTrouble(t *testing.T) {
 	})
 }
 
+// What an observer or the outbox does wrong costs a status, and not the host's next poll, nor the collector.
+func TestPanicOfAnObserver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pool := &fakePool{}
+		var log bytes.Buffer
+		c, err := collector.New(collector.Config{
+			Name: "fleet-a", Hosts: fleet(1, 10*time.Second), Pool: pool,
+			Observe: func(publish.Status) { panic("a bug") },
+			Log:     slog.New(slog.NewTextHandler(&log, nil)),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		c.Run(ctx)
+		if pool.polls["web-01"] < 6 || !strings.Contains(log.String(), "a bug") {
+			t.Errorf("%d polls in a minute; log:\n%s", pool.polls["web-01"], log.String())
+		}
+	})
+}
+
+func TestStats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pool := &fakePool{connect: func(ctx context.Context, host string) error {
+			if host > "web-60" { // The others hang in their polls.
+				return sleep(ctx, time.Hour)
+			}
+			return nil
+		}}
+		pool.poll = func(ctx context.Context, _ string) (hosts.Snapshot, error) { return snapshot(), sleep(ctx, time.Hour) }
+		config := collector.Config{Name: "fleet-a", Hosts: fleet(99, time.Minute), Pool: pool, Dials: 2, Parallel: 1}
+		c, err := collector.New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var running conc.WaitGroup
+		running.Go(func() { c.Run(ctx) })
+		time.Sleep(50 * time.Second)
+		synctest.Wait()
+		got := c.Stats()
+		connected := len(pool.connected) // None of the dials that hang has ended.
+		cancel()
+		running.Wait()
+		want := collector.Stats{
+			DialsWaiting: 99 - connected - 34, DialsInFlight: 34, DialsSlow: 32,
+			PollsWaiting: connected - 9, PollsInFlight: 9, PollsSlow: 8,
+		}
+		got.Overruns = 0
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("stats (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestStatusTellsWhatIsOld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		pool := &fakePool{}
 		pool.poll = func(_ context.Context, host string) (hosts.Snapshot, error) {
-			switch pool.polls[host] {
+			switch pool.polled(host) {
 			case 1, 3, 4:
-				return hosts.Snapshot{}, failure(hosts.Timeout)
+				return hosts.Snapshot{}, failure(hosts.CommandFailed)
 			}
 			return snapshot(), nil
 		}
@@ -309,8 +237,8 @@ func TestStatusTellsWhatIsOld(t *testing.T) {
 		if never.System != nil || len(never.Units) != 0 || never.StaleSince != nil {
 			t.Errorf("never read, yet has system %v, units %v, stale since %v", never.System, never.Units, never.StaleSince)
 		}
-		want := "monitor@web-01:22: it is timeout (since " + start.UTC().Format(time.RFC3339) + ")"
-		if never.Outcome != "timeout" || *never.Error != want {
+		want := "monitor@web-01:22: it is command_failed (since " + start.UTC().Format(time.RFC3339) + ")"
+		if never.Outcome != "command_failed" || *never.Error != want {
 			t.Errorf("outcome %q, error %q; want %q", never.Outcome, *never.Error, want)
 		}
 		for _, s := range []publish.Status{fresh, again} {
@@ -319,7 +247,7 @@ func TestStatusTellsWhatIsOld(t *testing.T) {
 			}
 		}
 		for _, s := range []publish.Status{old, older} {
-			if s.Outcome != "timeout" || s.StaleSince == nil || !s.StaleSince.Equal(fresh.Time.Time) || len(s.Units) != 1 || s.System == nil {
+			if s.Outcome != "command_failed" || s.StaleSince == nil || !s.StaleSince.Equal(fresh.Time.Time) || len(s.Units) != 1 || s.System == nil {
 				t.Errorf("not read, yet %+v", s)
 			}
 		}
@@ -407,29 +335,6 @@ func TestInterruptedPollSaysNothing(t *testing.T) {
 		}
 		if len(seen.statuses) != 0 {
 			t.Errorf("statuses of polls that were interrupted: %+v", seen.statuses)
-		}
-	})
-}
-
-// A fleet in trouble must not fill the log: one line when a host's outcome changes, not one per poll.
-func TestLogsChangesOnly(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		pool := &fakePool{}
-		pool.poll = func(_ context.Context, host string) (hosts.Snapshot, error) {
-			if pool.polls[host] > 2 && pool.polls[host] < 10 {
-				return hosts.Snapshot{}, failure(hosts.Timeout)
-			}
-			return snapshot(), nil
-		}
-		var log bytes.Buffer
-		run(t, collector.Config{
-			Hosts: fleet(1, 10*time.Second), Pool: pool,
-			Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelInfo})),
-		}, 3*time.Minute)
-		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
-		if len(lines) != 2 || !strings.Contains(lines[0], "outcome=timeout") || !strings.Contains(lines[1], "outcome=ok") ||
-			!strings.Contains(lines[0], "host=web-01") {
-			t.Errorf("log:\n%s", log.String())
 		}
 	})
 }

@@ -1,18 +1,48 @@
 // Package collector decides when to poll which host, and turns what the polls say into messages.
 //
-//	                 due          standing connection
-//	inventory ──▶ schedule ──┬──▶ poll workers ──┬──▶ conclude ──▶ outbox ──▶ publish
-//	    ▲                    └──▶ dial workers ──┘        │         (dial workers pass on to poll workers)
-//	    └───────────────── next due time ◀────────────────┘
+//	inventory ──▶ agenda ──┬────────────▶ poll queue ──▶ poll ──┬──▶ conclude ──▶ outbox ──▶ publish
+//	                ▲      │                  ▲   │             │        │
+//	                │      └──▶ dial queue ───┼───┼──▶ dial ────┤        │
+//	                │               ▲         │   └── dead ─────┼─▶ dial │
+//	                │               └─────────┴─────────────────┘        │
+//	                └────── next turn, or the end of a back-off ◀────────┘
 //
-// Each host has its own due time. A fixed set of workers serves what is due: one set polls the hosts that have a connection, a
-// smaller one connects to those that have none, first of all to those that were well when last seen. So the hosts that cannot be
-// reached wait for each other, and never take a place from the healthy ones.
+// One goroutine, the schedule, holds the agenda, the queues and all hosts. It waits for no host: each dial, poll and conclusion is
+// a goroutine of its own, which has the host until it hands back the result. Their number is bounded by counted places and not by a
+// set of workers, so that work can give up its place without ending.
+//
+// # Turns
+//
+// Each host has a turn per interval, in a phase of its own. Then it is polled on its standing connection, else it waits to be dialled. A
+// host that fails in its transport backs off, with full jitter up to 15 s or its interval, and is tried again when that is over,
+// whatever its turns; one that does not let us in, or that we do not trust, has 5 minutes, or until our own files change. So a
+// host's poll may come sooner than its turn, and nothing but [Pool] and the outbox need know: what wakes a host, or takes one in or
+// out while the collector runs, only has to find it on the agenda.
+//
+// # Places
+//
+// Work that goes well is done within a moment (250 ms); what is not is mostly waiting for a host that hangs, and costs next to
+// nothing but the memory of its goroutines. Therefore:
+//
+//   - There are places for polls, for dials, and for dials by each jump host. They bound what goes on at a time.
+//   - Who has a place for longer than a moment, while others wait, gives it up and goes on in a slow place, of which there are 8
+//     times as many for polls and 16 times for dials. When those are taken too it keeps its place.
+//   - Hosts that were not well are polled in slow places from the start, and leave some of those to the others.
+//   - Dials have a rate, and an order: first the hosts that were well, then new ones, then those that failed; and in it, who waits
+//     longest among those whose jump host has a place.
+//
+// With the default limits, of 10,000 hosts at 10 s half may hang all at once, and the data of the others stays as young as ever. A cold
+// start takes what the dial rate asks for, 50 s. Hosts that cannot be reached share what the others leave of that rate: 5,000 that
+// are refused at once take 25 s a round, which comes on top of their back-off.
 //
 // # Guarantees
 //
 //   - Each poll of each host ends in a status message, whatever happened; a host that cannot be read has its outcome and the last
 //     known states in it, marked as old.
+//   - A host whose turn comes while it backs off, or while its last poll has not ended, has a status too: what is known is said
+//     again, marked as old, with the outcome as it was last seen. Only before the end of a host's first poll there is none.
 //   - A host is polled once at a time. A poll that takes longer than the interval makes the host miss a turn, it never piles up.
+//   - A poll works no longer than the host's two timeouts together, connecting and connecting again included. What it waits for
+//     places is told apart in the status (queued_ms), and is no part of that.
 //   - One host's trouble, a panic included, is that host's: no other poll ends for it.
 package collector
