@@ -9,7 +9,7 @@ import (
 	"service_manager/hosts"
 )
 
-// A result is what a goroutine hands back to the schedule, together with the host.
+// A result is what a goroutine hands back to the schedule.
 type result struct {
 	watch    *watch
 	snapshot hosts.Snapshot // Of a poll.
@@ -18,7 +18,7 @@ type result struct {
 	worked   time.Duration
 }
 
-// start lets a goroutine do one thing for w, within its places. The host must not be touched until the result is in.
+// start lets a goroutine do one thing for w, within its places. It works on a copy of the host: w stays with the schedule.
 func (s *schedule) start(ctx context.Context, w *watch, stage stage, places ...*place) {
 	w.stage, w.places = stage, places
 	host := w.host

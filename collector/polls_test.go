@@ -104,7 +104,8 @@ func TestPollEndsWithinItsTimeouts(t *testing.T) {
 			}
 			poll := got[1].Poll
 			if got[1].Outcome != test.outcome || poll.DurationMS != test.took.Seconds()*1000 || poll.QueuedMS != 0 {
-				t.Errorf("%s: %q after %v ms, queued for %v ms; want %q after %v", test.name, got[1].Outcome, poll.DurationMS, poll.QueuedMS, test.outcome, test.took)
+				t.Errorf("%s: %q after %v ms, queued for %v ms; want %q after %v",
+					test.name, got[1].Outcome, poll.DurationMS, poll.QueuedMS, test.outcome, test.took)
 			}
 		})
 	}

@@ -118,7 +118,8 @@ func TestSickFleet(t *testing.T) {
 			}
 		}
 		if s.dials.youngPeak > config.Dials || s.dials.peak > config.Dials*17 || s.polls.peak > config.Parallel*9 || s.dialRate() > 211 {
-			t.Errorf("up to %d dials, %d of them young, %d begun within a second, and %d polls", s.dials.peak, s.dials.youngPeak, s.dialRate(), s.polls.peak)
+			t.Errorf("up to %d dials, %d of them young, %d begun within a second, and %d polls",
+				s.dials.peak, s.dials.youngPeak, s.dialRate(), s.polls.peak)
 		}
 		if len(sick) != 1000 || len(s.perJump) != 4 {
 			t.Errorf("%d sick hosts, %d jump hosts", len(sick), len(s.perJump))

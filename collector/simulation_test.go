@@ -175,7 +175,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 func (s *simulation) observe(status publish.Status) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if status.Outcome == "" || (status.Outcome == "ok") != (status.Error == nil) || status.Outcome != "ok" && status.System != nil && status.StaleSince == nil {
+	ok := status.Outcome == "ok"
+	if status.Outcome == "" || ok != (status.Error == nil) || !ok && status.System != nil && status.StaleSince == nil {
 		s.t.Errorf("status %+v", status)
 	}
 	s.statuses[status.Host.Name] = append(s.statuses[status.Host.Name], status)
