@@ -42,19 +42,19 @@ func TestColdStartWithHalfTheFleetHung(t *testing.T) {
 }
 
 // Half of the fleet goes from well to sick in one moment, in each way there is. The other half's data stays young, at that moment too.
-// The fleet and the places are a fifth of those of 10,000 hosts.
+// The fleet and the places are a tenth of those of 10,000 hosts.
 func TestHalfTheFleetFallsSickAtOnce(t *testing.T) {
 	const falls, end = 30 * time.Second, 75 * time.Second
 	for _, kind := range []condition{refusing, vanished, frozen, hungPID1, noAccount} {
 		synctest.Test(t, func(t *testing.T) {
-			all, well, sick := simulated(2000)
+			all, well, sick := simulated(1000)
 			s := newSimulation(t, func(host string, at time.Duration) condition {
 				if isSick(host) && at > falls {
 					return kind
 				}
 				return healthy
 			})
-			config := collector.Config{Hosts: all, Parallel: 512 / 5, Dials: 64 / 5, DialRate: 200}
+			config := collector.Config{Hosts: all, Parallel: 512 / 10, Dials: 64 / 10, DialRate: 100}
 			s.run(config, end)
 			for _, from := range []time.Duration{falls, falls + 15*time.Second, falls + 30*time.Second} {
 				ages := s.ages(well, from, from+15*time.Second)
