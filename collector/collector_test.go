@@ -51,7 +51,7 @@ func TestEveryHostOncePerInterval(t *testing.T) {
 	})
 }
 
-// A poll that takes longer than the interval makes the host miss turns. Its status is repeated meanwhile, and says that it is old.
+// A poll that takes longer than the interval makes the host miss turns. Nothing is said of it meanwhile that no one has seen.
 func TestSlowHostMissesTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := &fakePool{poll: func(context.Context, string) (hosts.Snapshot, error) {
@@ -75,13 +75,8 @@ func TestSlowHostMissesTurns(t *testing.T) {
 		if got := c.Stats().Overruns; got < 36 || got > 42 {
 			t.Errorf("%d turns missed, want two of three", got)
 		}
-		got := seen.of("web-01")
-		for i, s := range got[1:] {
-			if gap := s.Time.Sub(got[i].Time.Time); gap >= 20*time.Second { // The next turn tells it at the latest.
-				t.Fatalf("%v between statuses %d and %d", gap, i, i+1)
-			}
-			if s.StaleSince != nil && (s.Outcome != "ok" || s.Error != nil || s.Poll.DurationMS != 0 || len(s.Units) != 1) ||
-				s.StaleSince == nil && s.Poll.DurationMS != 25_000 {
+		for i, s := range seen.of("web-01") {
+			if s.StaleSince != nil || s.Outcome != "ok" || s.Poll.DurationMS != 25_000 {
 				t.Fatalf("status %d: %+v", i+1, s)
 			}
 		}

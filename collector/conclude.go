@@ -14,7 +14,6 @@ type account struct {
 	queued time.Duration // Waited for places.
 	worked time.Duration
 	next   time.Time // The host's next turn.
-	again  bool      // There was no poll: what is known is said again.
 }
 
 // conclude ends the poll under way: a goroutine makes the result known, and hands the host back.
@@ -34,13 +33,13 @@ func (s *schedule) conclude(ctx context.Context, w *watch, r result) {
 	})
 }
 
-// repeat says again what is known of a host that has a turn but no poll: it is in its back-off, or its last poll has not ended. Of a
-// host whose first poll has not ended nothing is known.
+// repeat says again what is wrong with a host that has a turn but no poll: it is in its back-off, or its last poll has not ended. A
+// host that was well has no status until its poll has ended: to say "ok" of what no one has seen would be a guess.
 func (s *schedule) repeat(w *watch, now time.Time) {
-	if w.outcome == "" {
+	if w.err == nil {
 		return
 	}
-	a := account{ended: now, next: w.due, again: true}
+	a := account{ended: now, next: w.due}
 	if w.stage == waiting {
 		a.queued = now.Sub(w.asked) - w.worked
 	}

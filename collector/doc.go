@@ -39,8 +39,8 @@
 //
 //   - Each poll of each host ends in a status message, whatever happened; a host that cannot be read has its outcome and the last
 //     known states in it, marked as old.
-//   - A host whose turn comes while it backs off, or while its last poll has not ended, has a status too: what is known is said
-//     again, marked as old, with the outcome as it was last seen. Only before the end of a host's first poll there is none.
+//   - A host in trouble whose turn comes while it backs off, or while its last poll has not ended, has a status too: what is known
+//     is said again, marked as old. Of a host that was well, nothing is said until its poll has ended.
 //   - A host is polled once at a time. A poll that takes longer than the interval makes the host miss a turn, it never piles up.
 //   - A poll works no longer than the host's two timeouts together, connecting and connecting again included. What it waits for
 //     places is told apart in the status (queued_ms), and is no part of that.

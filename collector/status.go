@@ -36,7 +36,7 @@ func (c *Collector) status(w *watch, a account) publish.Status {
 	if w.lastAt.IsZero() {
 		return s
 	}
-	if w.err != nil || a.again {
+	if w.err != nil {
 		s.StaleSince = &publish.Time{Time: w.lastAt}
 	}
 	s.System = system(w.last)
