@@ -68,13 +68,15 @@ func (p pipeline) do(ctx context.Context, poll func(context.Context, *collector.
 	defer pool.Close()
 	box := outbox.New()
 	config := collector.Config{
-		Name:     p.inventory.Collector.Name,
-		Hosts:    p.hosts,
-		Pool:     pool,
-		Parallel: p.inventory.Collector.Parallel,
-		Dials:    p.inventory.Collector.Dials,
-		Observe:  p.observe,
-		Log:      p.log,
+		Name:         p.inventory.Collector.Name,
+		Hosts:        p.hosts,
+		Pool:         pool,
+		Parallel:     p.inventory.Collector.Parallel,
+		Dials:        p.inventory.Collector.Dials,
+		DialsPerJump: p.inventory.Collector.DialsPerJump,
+		DialRate:     p.inventory.Collector.DialRate,
+		Observe:      p.observe,
+		Log:          p.log,
 	}
 	if p.sender != nil {
 		config.Outbox = box
