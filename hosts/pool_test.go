@@ -186,21 +186,21 @@ func TestOutcomes(t *testing.T) {
 		{name: "endless greeting", server: sshtest.Config{Greet: greet(strings.Repeat("x", 1<<20))}, want: hosts.ProtocolError, text: "no SSH server"},
 		{name: "garbage behind the banner", server: sshtest.Config{Greet: greet("SSH-2.0-x\r\n" + strings.Repeat("\xff", 4096))}, want: hosts.ProtocolError, text: "handshake failed"},
 		{
-			name: "unknown host key", want: hosts.HostKeyUnknown, text: "ssh-keyscan -p ",
+			name: "unknown host key", want: hosts.HostKeyUnknown, text: "service_manager trust web-01",
 			prepare: func(t *testing.T, s site, _ *sshtest.Server, _ *inventory.Host) {
 				t.Helper()
 				s.write(t, "known_hosts", "")
 			},
 		},
 		{
-			name: "changed host key", want: hosts.HostKeyChanged, text: "ssh-keygen -R ",
+			name: "changed host key", want: hosts.HostKeyChanged, text: "service_manager trust --replace web-01",
 			prepare: func(t *testing.T, s site, server *sshtest.Server, _ *inventory.Host) {
 				t.Helper()
 				s.know(t, server, otherKey.PublicKey())
 			},
 		},
 		{
-			name: "changed host key of another type", want: hosts.HostKeyChanged, text: "ssh-keygen -R ",
+			name: "changed host key of another type", want: hosts.HostKeyChanged, text: "service_manager trust --replace web-01",
 			prepare: func(t *testing.T, s site, server *sshtest.Server, _ *inventory.Host) {
 				t.Helper()
 				s.know(t, server, ecdsaKey(t).PublicKey())
