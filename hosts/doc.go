@@ -6,7 +6,8 @@
 //
 // # Guarantees
 //
-//   - Host keys are always verified against known_hosts; there is no way to switch that off.
+//   - Host keys are always verified against known_hosts (package knownhosts); there is no way to switch that off. Nothing here adds
+//     to known_hosts: [Pool.Scan] only tells what a host shows.
 //   - At most one connection per host, and exactly one user key is offered on it.
 //   - Nothing blocks longer than the host's connect timeout (Connect) or timeout (Poll). golang.org/x/crypto/ssh knows no
 //     deadlines, so a late peer is left by closing its TCP connection, never by waiting for it.

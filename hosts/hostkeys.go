@@ -46,9 +46,9 @@ func defaultKnownHosts() []string {
 	return files
 }
 
-// lookupName is the name under which a host's key stands in known_hosts: address and port, or the alias, which OpenSSH looks up
+// KnownHostsName is the name under which a host's key stands in known_hosts: address and port, or the alias, which OpenSSH looks up
 // without a port (ssh_config(5), HostKeyAlias).
-func lookupName(h inventory.Host) knownhosts.Name {
+func KnownHostsName(h inventory.Host) knownhosts.Name {
 	if h.SSH.HostKeyAlias != "" {
 		return knownhosts.Alias(h.SSH.HostKeyAlias)
 	}
@@ -56,15 +56,17 @@ func lookupName(h inventory.Host) knownhosts.Name {
 }
 
 // lookupAddress is the same for golang.org/x/crypto/ssh, which hands it to the callback of [knownHosts.check].
-func lookupAddress(h inventory.Host) string { return lookupName(h).String() }
+func lookupAddress(h inventory.Host) string { return KnownHostsName(h).String() }
 
 // algorithms lists the key types to ask the host for.
-func (k *knownHosts) algorithms(h inventory.Host) []string { return k.keys.Algorithms(lookupName(h)) }
+func (k *knownHosts) algorithms(h inventory.Host) []string {
+	return k.keys.Algorithms(KnownHostsName(h))
+}
 
 // check returns a callback that accepts no other key than the known one, and says how to mend what it refuses.
 func (k *knownHosts) check(h inventory.Host) ssh.HostKeyCallback {
 	return func(_ string, _ net.Addr, key ssh.PublicKey) error {
-		verdict := k.keys.Check(lookupName(h), key, time.Now())
+		verdict := k.keys.Check(KnownHostsName(h), key, time.Now())
 		if verdict.Standing.Accepted() {
 			return nil
 		}

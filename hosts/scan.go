@@ -14,7 +14,7 @@ import (
 
 // An Offer is the host key that a host showed, and what its known_hosts files say of it.
 type Offer struct {
-	// Name is what the key stands under in known_hosts.
+	// Name is what the key stands under in known_hosts, as [KnownHostsName] tells.
 	Name knownhosts.Name
 	// Key is the host's key, also where it showed a certificate.
 	Key ssh.PublicKey
@@ -62,9 +62,9 @@ func (p *Pool) Scan(ctx context.Context, h inventory.Host) (Offer, error) {
 		return Offer{}, at(h, hs.explain(ctx, err))
 	}
 	return Offer{
-		Name:     lookupName(h),
+		Name:     KnownHostsName(h),
 		Key:      plainKey(shown),
-		Verdict:  known.keys.Check(lookupName(h), shown, time.Now()),
+		Verdict:  known.keys.Check(KnownHostsName(h), shown, time.Now()),
 		Problems: known.keys.Problems(),
 	}, nil
 }

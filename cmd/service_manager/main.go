@@ -21,5 +21,5 @@ func withSignals() int {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	signal.Ignore(syscall.SIGPIPE) // A reader that went away is an error of the write, after which things are still cleaned up.
-	return execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	return execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 }

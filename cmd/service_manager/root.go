@@ -13,6 +13,7 @@ import (
 
 // An app is one run of the command line.
 type app struct {
+	stdin          io.Reader // for answers to questions only
 	stdout, stderr io.Writer
 
 	inventory string // path
@@ -21,10 +22,11 @@ type app struct {
 }
 
 // execute runs the command line args and returns its exit code.
-func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	a := &app{stdout: stdout, stderr: stderr}
+func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
 	root := a.rootCommand()
 	root.SetArgs(args)
+	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	return a.report(root.ExecuteContext(ctx))
@@ -68,7 +70,7 @@ Exit codes: 0 all fine; 1 a unit is failed or missing; 2 a host could not be rea
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return failed(exitUsage, fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath()))
 	})
-	root.AddCommand(a.runCommand(), a.statusCommand(), a.checkCommand(), a.demoCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.statusCommand(), a.checkCommand(), a.trustCommand(), a.demoCommand(), a.versionCommand())
 	return root
 }
 

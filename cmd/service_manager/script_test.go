@@ -76,7 +76,7 @@ func TestEndsWhenToldTo(t *testing.T) {
 			var stderr bytes.Buffer
 			ended := make(chan int)
 			go func() {
-				code := execute(ctx, args, in, &stderr)
+				code := execute(ctx, args, nil, in, &stderr)
 				_ = in.Close()
 				ended <- code
 			}()
@@ -110,7 +110,7 @@ func TestEndsWithItsReader(t *testing.T) {
 	signal.Ignore(syscall.SIGPIPE)
 	defer signal.Reset(syscall.SIGPIPE)
 	var stderr bytes.Buffer
-	if code := execute(t.Context(), []string{"demo", "--seed", "1"}, w, &stderr); code != exitPipe {
+	if code := execute(t.Context(), []string{"demo", "--seed", "1"}, nil, w, &stderr); code != exitPipe {
 		t.Errorf("exit code %d, want %d", code, exitPipe)
 	}
 	if strings.Contains(stderr.String(), "broken pipe") {
@@ -128,7 +128,7 @@ func TestEndsThoughNoOneReads(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan int)
 	var stderr bytes.Buffer
-	go func() { ended <- execute(ctx, []string{"demo", "--seed", "1"}, in, &stderr) }()
+	go func() { ended <- execute(ctx, []string{"demo", "--seed", "1"}, nil, in, &stderr) }()
 	if _, err := stdout.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
