@@ -73,6 +73,9 @@ func (c *candidate) note() string {
 	case knownhosts.Changed:
 		add("was %s %s at %s", v.Lines[0].Type, v.Lines[0].Fingerprint(), v.Lines[0])
 	case knownhosts.Unknown:
+		if len(v.Lines) > 0 && v.Certificate == nil {
+			add("showed no certificate of the authority at %s", v.Lines[0])
+		}
 	}
 	if v.Certificate != nil {
 		add("%v", v.Certificate)

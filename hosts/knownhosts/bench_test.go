@@ -119,22 +119,6 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
-// BenchmarkFirstDials has the whole fleet dialled once, file loaded included; the metric is per host.
-func BenchmarkFirstDials(b *testing.B) {
-	for _, hashed := range []bool{false, true} {
-		path, keys := fleetFile(b, hashed)
-		b.Run(kind(hashed), func(b *testing.B) {
-			for b.Loop() {
-				var index knownhosts.Index
-				for host := range fleetHosts {
-					dial(b, &index, path, host, keys)
-				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/fleetHosts, "ns/host")
-		})
-	}
-}
-
 // BenchmarkDial dials hosts of the fleet again. Of x/crypto it times the check alone: it tells no algorithms.
 func BenchmarkDial(b *testing.B) {
 	for _, hashed := range []bool{false, true} {

@@ -153,7 +153,7 @@ func TestCertificates(t *testing.T) {
 		{name: "expired", cert: "expired", want: knownhosts.Unknown, text: "ended at 2021-01-01T00:00:00Z"},
 		{name: "not yet valid", cert: "early", want: knownhosts.Unknown, text: "begins at 2099-01-01T00:00:00Z"},
 		{name: "of a user", cert: "user", want: knownhosts.Unknown, text: "certifies a user"},
-		{name: "critical option", cert: "critical", want: knownhosts.Unknown, text: "source-address"},
+		{name: "critical option", cert: "critical", want: knownhosts.Unknown, text: "critical options"},
 		{name: "unknown authority", cert: "other-ca", want: knownhosts.Unknown, text: "no @cert-authority for it"},
 		{name: "unknown authority, known key", host: "web-01.example.com", cert: "other-ca", want: knownhosts.Known},
 		{name: "expired, known key", host: "10.0.0.1", cert: "expired", want: knownhosts.Known},

@@ -39,6 +39,8 @@ func checkValidity(cert *ssh.Certificate, now time.Time) error {
 		return fmt.Errorf("it begins at %s; is the clock right here?", timestamp(cert.ValidAfter))
 	case cert.ValidBefore != ssh.CertTimeInfinity && unix >= cert.ValidBefore:
 		return fmt.Errorf("it ended at %s; have it signed anew", timestamp(cert.ValidBefore))
+	case len(cert.CriticalOptions) > 0:
+		return errors.New("it has critical options, of which there are none for hosts; sign it without -O")
 	case cert.Signature.Format == ssh.KeyAlgoRSA:
 		return errors.New("it is signed with SHA-1, as ssh(1) refuses too; sign it with ssh-keygen -t rsa-sha2-512")
 	}
