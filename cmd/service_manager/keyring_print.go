@@ -95,10 +95,11 @@ func (a *app) tellChanged(keys *keyRing) {
 		v := c.offer.Verdict
 		switch v.Standing {
 		case knownhosts.Revoked:
-			fmt.Fprintf(a.stderr, "\nWARNING: %s SHOWED A REVOKED KEY\n  %s revokes it or its authority; find out why before anything else\n", c.host.Name, v.Lines[0])
+			fmt.Fprintf(a.stderr, "\nWARNING: %s SHOWED A REVOKED KEY\n  %s revokes it or its authority; find out why before anything else\n",
+				c.host.Name, v.Lines[0])
 		case knownhosts.Changed:
-			fmt.Fprintf(a.stderr, "\nWARNING: THE HOST KEY OF %s HAS CHANGED\n  known  %s %s (%s)\n  shown  %s %s\n  Either the host was installed anew, or someone stands between. %s\n",
-				c.host.Name, v.Lines[0].Type, v.Lines[0].Fingerprint(), v.Lines[0], c.offer.Key.Type(), c.offer.Fingerprint(), c.remedy())
+			fmt.Fprintf(a.stderr, "\nWARNING: THE HOST KEY OF %s HAS CHANGED\n  known  %s %s (%s)\n  shown  %s %s\n"+
+				"  Either the host was installed anew, or someone stands between. %s\n", c.host.Name, v.Lines[0].Type, v.Lines[0].Fingerprint(), v.Lines[0], c.offer.Key.Type(), c.offer.Fingerprint(), c.remedy())
 		default:
 		}
 	}
