@@ -119,13 +119,13 @@ func (a *app) printHosts(selected []inventory.Host, format string) error {
 	fmt.Fprintln(w, "HOST\tGROUP\tSSH\tJUMP\tINTERVAL\tROUTING KEY\tUNITS")
 	for i, r := range resolved {
 		fmt.Fprintf(w, "%s\t%s\t%s@%s\t%s\t%v\t%s\t%s\n", r.Name, r.Group, r.User, net.JoinHostPort(r.Address, strconv.Itoa(r.Port)),
-			jumps(selected[i]), selected[i].Interval, r.RoutingKeys.Status, strings.Join(r.Units, " "))
+			way(selected[i]), selected[i].Interval, r.RoutingKeys.Status, strings.Join(r.Units, " "))
 	}
 	return w.Flush()
 }
 
-// jumps writes the jump hosts of a host in the order in which they are passed, or a dash.
-func jumps(h inventory.Host) string {
+// way writes the jump hosts of a host in the order in which they are passed, or a dash.
+func way(h inventory.Host) string {
 	var names []string
 	for via := h.Via; via != nil; via = via.Via {
 		names = append(names, via.Name)
