@@ -1,6 +1,10 @@
 package inventory
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -158,9 +162,25 @@ func (p *parser) knownHosts(l list) []string {
 	}
 	var names []string
 	for _, t := range l.v {
-		if name, ok := p.readable(t, "known_hosts"); ok {
+		if name, ok := p.yetToBeMade(t); ok {
+			names = append(names, name)
+		} else if name, ok := p.readable(t, "known_hosts"); ok {
 			names = append(names, name)
 		}
 	}
 	return names
+}
+
+// yetToBeMade reports whether a file of known host keys is missing from a folder that exists, as before the first trust. It holds no
+// keys then, as for OpenSSH.
+func (p *parser) yetToBeMade(t text) (string, bool) {
+	name, ok := p.path(t, "known_hosts")
+	if !ok || !errors.Is(p.access(name), fs.ErrNotExist) {
+		return "", false
+	}
+	if folder, err := p.cfg.Mode(filepath.Dir(name)); err != nil || !folder.IsDir() {
+		return "", false
+	}
+	p.notice(t.at, fmt.Sprintf("known_hosts: %s does not exist; service_manager trust makes it", name))
+	return name, true
 }

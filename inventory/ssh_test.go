@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -163,5 +164,29 @@ func TestRealFiles(t *testing.T) {
 	}
 	if got := way(&inv.Hosts[0]); got != "a=me@other:7" || !strings.HasSuffix(inv.Hosts[0].SSH.IdentityFile, "/key") {
 		t.Errorf("the way is %s with %s", got, inv.Hosts[0].SSH.IdentityFile)
+	}
+}
+
+// The file that trust is to make may be missing, the folder for it may not.
+func TestKnownHostsYetToBeMade(t *testing.T) {
+	dir := t.TempDir()
+	for folder, want := range map[string]string{
+		"":      "inventory.toml:2: known_hosts: " + filepath.Join(dir, "keys") + " does not exist; service_manager trust makes it",
+		"none/": "inventory.toml:2: known_hosts: " + filepath.Join(dir, "none", "keys") + " cannot be read: no such file or directory; correct the path or the file's permissions",
+	} {
+		data := "[ssh]\nknown_hosts = [" + strconv.Quote(filepath.Join(dir, folder+"keys")) + "]\n[[hosts]]\nname = \"a\"\n"
+		inv, err := Parse("inventory.toml", []byte(data), Config{})
+		var got string
+		if err != nil {
+			got = err.Error()
+		} else {
+			got = strings.Join(inv.Notices, "\n")
+			if files := inv.Hosts[0].SSH.KnownHosts; len(files) != 1 || files[0] != filepath.Join(dir, "keys") {
+				t.Errorf("known_hosts %q", files)
+			}
+		}
+		if got != want {
+			t.Errorf("%s\n got %s\nwant %s", folder, got, want)
+		}
 	}
 }
