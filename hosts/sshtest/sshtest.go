@@ -36,6 +36,16 @@ type Config struct {
 	Greet func(context.Context, net.Conn) bool
 	// Configure, where set, changes how the server authenticates users.
 	Configure func(*ssh.ServerConfig)
+	// MaxSessions is how many sessions a connection may have at a time, as in sshd_config(5). 0 means any number. As with OpenSSH, a
+	// session counts until its command has ended.
+	MaxSessions int
+	// Open, where set, is called before a session is opened. The client gets no answer until it returns. The context ends when the
+	// connection does.
+	Open func(context.Context)
+	// Forward opens the connections of tunnels (direct-tcpip). Its error refuses the tunnel: an [ssh.OpenChannelError] as it says, any
+	// other since connecting failed. Until it returns the client gets no answer. The context ends when the connection does. Nil allows no
+	// tunnels.
+	Forward func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // A Server serves until it is closed.
@@ -48,13 +58,29 @@ type Server struct {
 	served   conc.WaitGroup
 	accepted atomic.Int64
 
+	tunnels, forwarded atomic.Int64
+
 	mu       sync.Mutex
 	listener net.Listener // nil while suspended
 	conns    map[net.Conn]struct{}
+	thawed   chan struct{} // closed when the server is not frozen any more, nil while it is not
 }
 
 // Start begins to serve.
 func Start(config Config) (*Server, error) {
+	s, err := New(config)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.listen(s.config.Address); err != nil {
+		s.stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+// New returns a server that does not listen: connections come from [Server.Dial] only.
+func New(config Config) (*Server, error) {
 	if config.HostKey == nil {
 		var err error
 		if _, config.HostKey, err = NewKey(); err != nil {
@@ -74,11 +100,29 @@ func Start(config Config) (*Server, error) {
 	for _, key := range config.MoreHostKeys {
 		s.ssh.AddHostKey(key)
 	}
-	if err := s.listen(config.Address); err != nil {
+	addr, err := net.ResolveTCPAddr("tcp", config.Address)
+	if err != nil {
 		stop()
 		return nil, err
 	}
+	s.addr = addr
 	return s, nil
+}
+
+// Dial connects to the server inside the process, whatever the network and the address. It takes no socket, so that it may be used
+// in the bubble of testing/synctest.
+func (s *Server) Dial(context.Context, string, string) (net.Conn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return nil, net.ErrClosed
+	}
+	near, far := newPipe(&net.TCPAddr{IP: s.addr.IP}, s.addr)
+	c := s.freezable(far)
+	s.accepted.Add(1)
+	s.conns[c] = struct{}{}
+	s.served.Go(func() { s.serve(c) })
+	return near, nil
 }
 
 // NewKey makes an ed25519 key. It returns the private key as a PEM block, as OpenSSH writes it, beside the signer.
@@ -119,7 +163,7 @@ func (s *Server) listen(address string) error {
 	return nil
 }
 
-// Addr is the address the server listens on, also while it is suspended.
+// Addr is the address the server listens on, or would, also while it is suspended.
 func (s *Server) Addr() *net.TCPAddr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -172,10 +216,11 @@ func (s *Server) authenticate(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permi
 
 func (s *Server) accept(listener net.Listener) {
 	for {
-		c, err := listener.Accept()
+		raw, err := listener.Accept()
 		if err != nil {
 			return // Closed.
 		}
+		c := s.freezable(raw)
 		s.accepted.Add(1)
 		s.mu.Lock()
 		suspended := s.listener != listener
@@ -213,16 +258,29 @@ func (s *Server) serve(c net.Conn) {
 		ssh.DiscardRequests(requests) // It ends with the connection.
 		cancel()
 	})
+	var open atomic.Int64
 	for channel := range channels {
-		if channel.ChannelType() != "session" {
-			_ = channel.Reject(ssh.UnknownChannelType, "sessions only") // A broken connection ends the loop.
-			continue
+		switch limit := int64(s.config.MaxSessions); {
+		case channel.ChannelType() == "direct-tcpip":
+			served.Go(func() { s.forward(ctx, channel) })
+		case channel.ChannelType() != "session":
+			_ = channel.Reject(ssh.UnknownChannelType, "sessions and tunnels only") // A broken connection ends the loop.
+		case limit > 0 && open.Load() >= limit:
+			_ = channel.Reject(ssh.ConnectionFailed, "open failed") // As above, and as OpenSSH does.
+		default:
+			open.Add(1)
+			served.Go(func() {
+				defer open.Add(-1)
+				s.session(ctx, channel)
+			})
 		}
-		served.Go(func() { s.session(ctx, channel) })
 	}
 }
 
 func (s *Server) session(ctx context.Context, channel ssh.NewChannel) {
+	if s.config.Open != nil {
+		s.config.Open(ctx)
+	}
 	session, requests, err := channel.Accept()
 	if err != nil {
 		return // The connection broke.
