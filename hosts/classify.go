@@ -16,13 +16,13 @@ const (
 	killedStatus  = 137
 )
 
-// explainExec names the outcome of a command whose answer did not arrive whole.
-func explainExec(err error, limit time.Duration) *Error {
+// explainExec names the outcome of a command whose answer did not arrive whole in the time that it took.
+func explainExec(err error, took time.Duration) *Error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return fail(Timeout, "the poll was interrupted: %w", err)
-	case errors.Is(err, context.DeadlineExceeded):
-		return fail(Timeout, "no answer within %v; the host, its sshd or its PID 1 may hang", limit)
+	case errors.Is(err, errLate):
+		return fail(Timeout, "no answer within %v; the host, its sshd or its PID 1 may hang", took)
 	case errors.Is(err, errExecRefused):
 		return fail(Denied, "%w; look into its log, and at ForceCommand and MaxSessions in its sshd_config", err)
 	}

@@ -2,43 +2,58 @@ package hosts
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/sourcegraph/conc"
 	"golang.org/x/crypto/ssh"
 )
 
-// Bounds on what one command may print. A record of the requested properties is well under 2 KiB.
-const (
-	maxStdout = 4 << 20
-	maxStderr = 64 << 10
-)
+// probeLimit is how long a peer may take to show that it lives.
+const probeLimit = 2 * time.Second
 
 var (
-	errFlood = errors.New("more output than any answer has")
-	// errLost says that the connection broke, by whoever's hand, while a command had not finished.
+	// errLost says that the connection broke, by whoever's hand, while something was under way on it.
 	errLost = errors.New("connection lost")
-	// errExecRefused says that sshd accepts sessions but not the command.
-	errExecRefused = errors.New("sshd refused to run a command")
+	// errSilent says that the connection was given up because the peer did not answer a probe.
+	errSilent = errors.New("no answer to a probe")
 )
 
-// A conn is one SSH connection. Its goroutine answers the server's requests, which would otherwise fill golang.org/x/crypto/ssh's
-// queues and stall the connection, and ends when the connection does.
+// A conn is one SSH connection. It owns goroutines: one answers the server's requests, which would otherwise fill
+// golang.org/x/crypto/ssh's queues and stall the connection; the others make its calls, which know no context. All end when the
+// connection does.
 type conn struct {
 	transport *transport
 	ssh       ssh.Conn
-	served    conc.WaitGroup
+	counts    *counters
 	done      chan struct{} // closed when the connection is gone
+
+	mu      sync.Mutex
+	served  conc.WaitGroup
+	closing bool          // served takes no more
+	gone    bool          // done is closed
+	gauge   *atomic.Int64 // counts this connection while it is not gone
+	probing *probe        // the one under way
+	used    bool          // a session was opened on it
+	stuck   int           // sessions that were left and have not ended
+	full    time.Time     // since when they are as many as may be
 }
 
-func newConn(t *transport, client ssh.Conn, chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) *conn {
-	c := &conn{transport: t, ssh: client, done: make(chan struct{})}
-	c.served.Go(func() {
-		defer close(c.done)
+func newConn(t *transport, client ssh.Conn, chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request, counts *counters) *conn {
+	t.allow(idleBytes)
+	c := &conn{transport: t, ssh: client, counts: counts, done: make(chan struct{})}
+	c.serve(func() {
 		refuse(chans, reqs)
+		c.mu.Lock()
+		c.gone = true
+		if c.gauge != nil {
+			c.gauge.Add(-1)
+		}
+		c.mu.Unlock()
+		close(c.done)
 	})
 	return c
 }
@@ -65,6 +80,30 @@ func refuse(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) {
 	}
 }
 
+// serve runs f in a goroutine that the connection owns, unless that is being closed. f must end when the connection does.
+func (c *conn) serve(f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.serveLocked(f)
+}
+
+func (c *conn) serveLocked(f func()) bool {
+	if !c.closing {
+		c.served.Go(f)
+	}
+	return !c.closing
+}
+
+// count lets n count the connection for as long as it stands.
+func (c *conn) count(n *atomic.Int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.gone {
+		c.gauge = n
+		n.Add(1)
+	}
+}
+
 // alive reports whether the connection stood when last heard of.
 func (c *conn) alive() bool {
 	select {
@@ -77,108 +116,52 @@ func (c *conn) alive() bool {
 
 // close ends the connection without waiting for the peer.
 func (c *conn) close() {
+	c.mu.Lock()
+	c.closing = true
+	c.mu.Unlock()
 	c.transport.abort()
 	c.served.Wait()
 }
 
-// An output is what a command printed and how it ended.
-type output struct {
-	stdout, stderr []byte
-	exit           int    // exit status, -1 when sshd sent none
-	signal         string // that ended the command, where sshd says so
+// A probe is a request under way that only wants an answer.
+type probe struct {
+	ended chan struct{}
+	err   error // once ended
 }
 
-// exec runs command and returns what it printed. When ctx ends first, the connection is closed, since nothing else frees a call of
-// golang.org/x/crypto/ssh; the command itself must bound its own run time. An error is [errFlood], [errExecRefused], the cause of ctx, or wraps [errLost].
-func (c *conn) exec(ctx context.Context, command string) (output, error) {
-	stop := context.AfterFunc(ctx, c.transport.abort)
-	defer stop()
-	out, err := c.run(command)
-	if cause := context.Cause(ctx); err != nil && cause != nil {
-		return out, cause
-	}
-	return out, err
-}
-
-func (c *conn) run(command string) (output, error) {
-	out := output{exit: -1}
-	channel, requests, err := c.ssh.OpenChannel("session", nil)
-	if err != nil {
-		if refused, ok := errors.AsType[*ssh.OpenChannelError](err); ok {
-			return out, fmt.Errorf("%w: no session: %s", errExecRefused, refused.Message)
+// probe asks the peer for a sign of life, and waits for it until ctx ends. Requests are answered one after the other, so all who
+// ask at the same time share one. When the answer has not come within probeLimit the connection is aborted, whoever still
+// waits: nothing else frees a call of golang.org/x/crypto/ssh. The error is the cause of ctx, or says that the connection is gone.
+func (c *conn) probe(ctx context.Context) error {
+	c.mu.Lock()
+	p := c.probing
+	if p == nil {
+		p = &probe{ended: make(chan struct{})}
+		if !c.serveLocked(func() { c.send(p) }) {
+			c.mu.Unlock()
+			return fmt.Errorf("%w: it was closed", errLost)
 		}
-		return out, fmt.Errorf("%w: opening a session: %w", errLost, err)
+		c.probing = p
 	}
-	var readers conc.WaitGroup
-	readers.Go(func() { out.exit, out.signal = exitStatus(requests) })
-	err = start(channel, command)
-	var overflow error
-	if err == nil {
-		readers.Go(func() { out.stderr, overflow = c.readBounded(channel.Stderr(), maxStderr) })
-		out.stdout, err = c.readBounded(channel, maxStdout)
+	c.mu.Unlock()
+	select {
+	case <-p.ended:
+		return p.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-	_ = channel.Close() // After a whole answer, or a lost connection, there is nothing left to fail.
-	readers.Wait()
-	switch err = errors.Join(err, overflow); {
-	case err != nil:
-		return out, err
-	case out.exit < 0 && out.signal == "":
-		return out, fmt.Errorf("%w before the command had ended", errLost)
-	}
-	return out, nil
 }
 
-// start asks sshd to run command with nothing on its standard input.
-func start(channel ssh.Channel, command string) error {
-	accepted, err := channel.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{command}))
-	if err != nil {
-		return fmt.Errorf("%w: sending the command: %w", errLost, err)
+func (c *conn) send(p *probe) {
+	late := time.AfterFunc(probeLimit, c.transport.abort)
+	_, _, err := c.ssh.SendRequest("keepalive@openssh.com", true, nil) // Refused or not, it is an answer.
+	if !late.Stop() {
+		p.err = fmt.Errorf("%w within %v", errSilent, probeLimit)
+	} else if err != nil {
+		p.err = fmt.Errorf("%w: sending a probe: %w", errLost, err)
 	}
-	if !accepted {
-		return errExecRefused
-	}
-	if err := channel.CloseWrite(); err != nil && !errors.Is(err, io.EOF) { // EOF: the command has ended already.
-		return fmt.Errorf("%w: sending the command: %w", errLost, err)
-	}
-	return nil
-}
-
-// exitStatus reads a session's requests until it is closed, and returns how the command ended (RFC 4254, section 6.10).
-func exitStatus(requests <-chan *ssh.Request) (status int, signal string) {
-	status = -1
-	for request := range requests {
-		switch request.Type {
-		case "exit-status":
-			if len(request.Payload) == 4 {
-				status = int(binary.BigEndian.Uint32(request.Payload))
-			}
-		case "exit-signal":
-			var message struct {
-				Signal     string
-				CoreDumped bool
-				Text, Lang string
-			}
-			if ssh.Unmarshal(request.Payload, &message) == nil {
-				signal = message.Signal
-			}
-		}
-		if request.WantReply { // Such as sshd's ClientAliveInterval probe, which only wants an answer.
-			_ = request.Reply(false, nil) // A connection that cannot carry the answer closes requests.
-		}
-	}
-	return status, signal
-}
-
-// readBounded reads r to its end. The connection is closed when more than limit bytes come: to stop reading only would leave the
-// rest in golang.org/x/crypto/ssh's buffers.
-func (c *conn) readBounded(r io.Reader, limit int64) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if int64(len(data)) > limit {
-		c.transport.abort()
-		return nil, fmt.Errorf("%w: over %d bytes", errFlood, limit)
-	}
-	if err != nil {
-		return data, fmt.Errorf("%w: reading the answer: %w", errLost, err)
-	}
-	return data, nil
+	c.mu.Lock()
+	c.probing = nil
+	c.mu.Unlock()
+	close(p.ended)
 }

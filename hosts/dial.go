@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 	"unicode"
 
 	"golang.org/x/crypto/ssh"
@@ -27,13 +28,14 @@ func (p *Pool) connect(ctx context.Context, h inventory.Host) (*conn, error) {
 	if err != nil {
 		return nil, &Error{Outcome: HostKeyUnknown, Err: err, own: true}
 	}
+	p.counts.dials.Add(1)
 	raw, err := p.reach(ctx, h)
 	if err != nil {
 		return nil, err
 	}
 	t := &transport{Conn: raw}
 	stop := context.AfterFunc(ctx, t.abort)
-	hs := handshake{host: h, transport: t}
+	hs := handshake{host: h, transport: t, began: time.Now()}
 	client, chans, reqs, err := ssh.NewClientConn(t, lookupAddress(h), hs.config(signer, known))
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
@@ -42,13 +44,14 @@ func (p *Pool) connect(ctx context.Context, h inventory.Host) (*conn, error) {
 	if err != nil {
 		return nil, hs.explain(ctx, err)
 	}
-	return newConn(t, client, chans, reqs), nil
+	return newConn(t, client, chans, reqs, &p.counts), nil
 }
 
 // A handshake gathers what it takes to explain how it failed; golang.org/x/crypto/ssh tells most of it only as text.
 type handshake struct {
 	host      inventory.Host
 	transport *transport
+	began     time.Time
 	keyError  *Error // the host key was refused
 	keyPassed bool   // the host key was accepted: what follows is authentication
 	banner    string // what sshd said to the user before authentication (sshd_config(5), Banner)
@@ -104,13 +107,14 @@ func (hs *handshake) explain(ctx context.Context, err error) *Error {
 }
 
 func (hs *handshake) explainLate() *Error {
+	took := since(hs.began)
 	switch {
 	case hs.keyPassed:
-		return fail(Timeout, "authentication was not finished within %v", hs.host.ConnectTimeout)
+		return fail(Timeout, "authentication was not finished within %v of connecting", took)
 	case len(hs.transport.greeting()) == 0:
-		return fail(Timeout, "TCP connected, but no SSH banner came within %v; sshd, or the host, may hang", hs.host.ConnectTimeout)
+		return fail(Timeout, "TCP connected, but no SSH banner came within %v; sshd, or the host, may hang", took)
 	}
-	return fail(Timeout, "the SSH handshake was not finished within %v", hs.host.ConnectTimeout)
+	return fail(Timeout, "the SSH handshake was not finished within %v", took)
 }
 
 // explainGreeting tells by the server's first bytes an sshd that refuses us from one that is none.
@@ -130,32 +134,7 @@ func (hs *handshake) explainGreeting(err error) *Error {
 // closed reports whether err says that the peer closed the connection.
 func closed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) ||
-		errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed)
-}
-
-// transport is the TCP connection below SSH. It remembers the server's first bytes, and can be aborted.
-type transport struct {
-	net.Conn
-	first [256]byte
-	n     int
-}
-
-// Read is called by one goroutine only, as all of golang.org/x/crypto/ssh's reading is.
-func (t *transport) Read(b []byte) (int, error) {
-	n, err := t.Conn.Read(b)
-	if t.n < len(t.first) && n > 0 {
-		t.n += copy(t.first[t.n:], b[:n])
-	}
-	return n, err
-}
-
-// greeting returns the server's first bytes. It must not run beside Read.
-func (t *transport) greeting() []byte { return t.first[:t.n] }
-
-// abort closes the connection: the only way to unblock golang.org/x/crypto/ssh, whose calls take no context and no
-// deadline (golang/go#26643).
-func (t *transport) abort() {
-	_ = t.Close() // Nothing is lost that was not given up already.
+		errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe)
 }
 
 // oneLine makes what a host said fit into an error: one line of at most limit bytes, without control characters, which would

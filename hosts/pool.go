@@ -14,16 +14,19 @@ import (
 
 // Config configures a [Pool]. Its zero value works.
 type Config struct {
-	// Dial opens the TCP connections. Nil means a [net.Dialer] with keepalives.
+	// Dial opens the TCP connections. Nil means a [net.Dialer] with the host's keepalives.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // A Pool keeps one SSH connection per host. It is safe for concurrent use; calls for the same host take turns.
 type Pool struct {
-	dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	dial     func(ctx context.Context, network, address string) (net.Conn, error) // nil: with the host's keepalives
 	signers  signers
 	hostKeys hostKeys
 	files    fileLooks
+	counts   counters
+	closing  context.Context //nolint:containedctx // It is the pool's lifetime, which no caller has.
+	end      context.CancelFunc
 
 	mu     sync.Mutex
 	links  map[string]*link // by host name
@@ -36,20 +39,19 @@ type link struct {
 	conn    *conn         // nil when there is none
 	version int           // of systemd as last seen, 0 before that; it outlives the connection
 	files   atomic.Pointer[[]*fileLook]
+	cured   time.Time // when a healthy connection was given up because of its sessions
 }
 
 // New returns an empty pool.
 func New(config Config) *Pool {
 	p := &Pool{dial: config.Dial, links: make(map[string]*link)}
-	if p.dial == nil {
-		p.dial = defaultDial
-	}
+	p.closing, p.end = context.WithCancel(context.Background())
 	return p
 }
 
 // Connect gives h a new connection, in place of one that it may have. It takes at most h.ConnectTimeout. The error is an [Error].
 func (p *Pool) Connect(ctx context.Context, h inventory.Host) error {
-	ctx, cancel := context.WithTimeout(ctx, h.ConnectTimeout)
+	ctx, cancel := p.within(ctx, h.ConnectTimeout)
 	defer cancel()
 	l, err := p.take(ctx, h)
 	if err != nil {
@@ -62,15 +64,17 @@ func (p *Pool) Connect(ctx context.Context, h inventory.Host) error {
 	if err != nil {
 		return at(h, err)
 	}
+	c.count(&p.counts.connections)
 	l.conn = c
 	return nil
 }
 
 // Poll asks h for the state of its units over its standing connection. It takes at most h.Timeout. The error is an [Error]. It
 // wraps [ErrNotConnected] where there is no connection, or the one there was proved dead before the answer was whole: such a
-// poll is worth one [Pool.Connect] and another try. The connection is dropped where it can no longer be trusted.
+// poll is worth one [Pool.Connect] and another try. The connection is dropped where it can no longer be trusted. One on which a
+// command did not end in time stays: the next poll probes it, and sends no other while 3 have not ended.
 func (p *Pool) Poll(ctx context.Context, h inventory.Host) (Snapshot, error) {
-	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
+	ctx, cancel := p.within(ctx, h.Timeout)
 	defer cancel()
 	l, err := p.take(ctx, h)
 	if err != nil {
@@ -80,6 +84,9 @@ func (p *Pool) Poll(ctx context.Context, h inventory.Host) (Snapshot, error) {
 	if l.conn == nil || !l.conn.alive() {
 		l.drop()
 		return Snapshot{}, at(h, fail(Unreachable, "%w", ErrNotConnected))
+	}
+	if err := l.ready(ctx); err != nil {
+		return Snapshot{}, at(h, err)
 	}
 	started := time.Now()
 	answer, err := l.ask(ctx, h)
@@ -106,9 +113,9 @@ func (p *Pool) Connected(name string) bool {
 	}
 }
 
-// Close ends all connections. It waits for calls that are under way, which end within their timeouts or with their contexts; later
-// ones fail.
+// Close ends all connections, whatever their peers do. Calls that are under way are interrupted and waited for; later ones fail.
 func (p *Pool) Close() {
+	p.end()
 	p.mu.Lock()
 	p.closed = true
 	links := p.links
@@ -117,6 +124,16 @@ func (p *Pool) Close() {
 	for _, l := range links {
 		l.turn <- struct{}{}
 		l.drop()
+	}
+}
+
+// within bounds a call: by limit, and by the pool's lifetime.
+func (p *Pool) within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	stop := context.AfterFunc(p.closing, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
 	}
 }
 
@@ -158,10 +175,9 @@ func (l *link) ask(ctx context.Context, h inventory.Host) (systemctl.Answer, err
 		if err != nil {
 			return systemctl.Answer{}, fail(CommandFailed, "%w", err)
 		}
-		out, err := l.conn.exec(ctx, command)
+		out, err := l.exec(ctx, command, answerLimit(len(h.Units)))
 		if err != nil {
-			l.drop()
-			return systemctl.Answer{}, explainExec(err, h.Timeout)
+			return systemctl.Answer{}, err
 		}
 		answer, err := query.Parse(out.stdout, out.stderr)
 		if err != nil {

@@ -13,7 +13,11 @@ import (
 
 // reach opens the byte stream to h's sshd. The error is an [Error].
 func (p *Pool) reach(ctx context.Context, h inventory.Host) (net.Conn, error) {
-	raw, err := p.dial(ctx, "tcp", net.JoinHostPort(h.Address, strconv.Itoa(h.SSH.Port)))
+	dial := p.dial
+	if dial == nil {
+		dial = dialer(h.SSH.Keepalive).DialContext
+	}
+	raw, err := dial(ctx, "tcp", net.JoinHostPort(h.Address, strconv.Itoa(h.SSH.Port)))
 	if err != nil {
 		return nil, dialError(ctx, err)
 	}
@@ -45,12 +49,13 @@ func isTimeout(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// defaultDial is [Config.Dial] unless another is set. Keepalives and the user timeout (tcp(7)) end a connection whose
-// peer vanished, also in the middle of a write, which no deadline reaches.
-func defaultDial(ctx context.Context, network, address string) (net.Conn, error) {
-	dialer := net.Dialer{
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
+// dialer is what connects where [Config.Dial] is not set. The keepalives end a connection whose peer vanished, after an idle time and
+// 15 s, the user timeout (tcp(7)) one that vanished in the middle of a write, which no deadline reaches. With an idle time of 0 there
+// are no keepalives.
+func dialer(idle time.Duration) *net.Dialer {
+	return &net.Dialer{
+		KeepAlive:       -1, // None, unless the next line says else.
+		KeepAliveConfig: net.KeepAliveConfig{Enable: idle > 0, Idle: idle, Interval: 5 * time.Second, Count: 3},
 		Control:         limitUnacknowledged,
 	}
-	return dialer.DialContext(ctx, network, address)
 }

@@ -269,15 +269,14 @@ func (s *Server) serve(c net.Conn) {
 			_ = channel.Reject(ssh.ConnectionFailed, "open failed") // As above, and as OpenSSH does.
 		default:
 			open.Add(1)
-			served.Go(func() {
-				defer open.Add(-1)
-				s.session(ctx, channel)
-			})
+			served.Go(func() { s.session(ctx, channel, sync.OnceFunc(func() { open.Add(-1) })) })
 		}
 	}
 }
 
-func (s *Server) session(ctx context.Context, channel ssh.NewChannel) {
+// session serves one session, and calls free before the client can know that it has ended.
+func (s *Server) session(ctx context.Context, channel ssh.NewChannel, free func()) {
+	defer free()
 	if s.config.Open != nil {
 		s.config.Open(ctx)
 	}
@@ -299,6 +298,7 @@ func (s *Server) session(ctx context.Context, channel ssh.NewChannel) {
 			exit := ssh.Marshal(struct{ Status uint32 }{uint32(status)}) //nolint:gosec // G115: not negative.
 			_, _ = session.SendRequest("exit-status", false, exit)       // As above.
 		}
+		free()
 		_ = session.Close() // It also ends the draining, on the client's answer.
 		drained.Wait()
 		return

@@ -1,0 +1,207 @@
+package hosts
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/sourcegraph/conc"
+	"golang.org/x/crypto/ssh"
+)
+
+// Bounds on what one command may print.
+const (
+	maxAnswer = 8 << 20 // on standard output, whatever was asked
+	maxStderr = 64 << 10
+	// packetBytes is for what else comes with an answer, such as the requests of SSH. The packets' own bytes are covered by
+	// counting the answer twice.
+	packetBytes = 128 << 10
+)
+
+// answerLimit bounds the answer to a question about so many units, in bytes. A record of the requested properties is well under
+// 2 KiB, and what makes it long is a description, which systemd does not bound.
+func answerLimit(units int) int64 {
+	return min(64<<10+int64(units)*16<<10, maxAnswer)
+}
+
+var (
+	// errExecRefused says that sshd accepts sessions but not the command, or accepts no session.
+	errExecRefused = errors.New("sshd refused to run a command")
+	// errSessionRefused says in an errExecRefused that it was the session.
+	errSessionRefused = errors.New("no session")
+	// errLate says that a command was left behind since it had not ended in time. The connection may be well.
+	errLate = errors.New("the command has not ended")
+)
+
+// An output is what a command printed and how it ended.
+type output struct {
+	stdout, stderr []byte
+	exit           int    // exit status, -1 when sshd sent none
+	signal         string // that ended the command, where sshd says so
+}
+
+// exec runs command and returns what it printed, at most limit bytes of standard output; the command itself must bound its own run
+// time. When ctx ends first, exec returns at once: the session is closed and, until sshd says that it has ended too, counts
+// as stuck. OpenSSH says so when the command has ended, so a stuck session is a process that still runs there.
+//
+// An error wraps [errLate] and the cause of ctx, [errExecRefused], or, when the connection is gone, [errFlood] or [errLost].
+func (c *conn) exec(ctx context.Context, command string, limit int64) (output, error) {
+	c.transport.allow(2*limit + maxStderr + packetBytes)
+	defer c.transport.allow(idleBytes)
+	s := &session{conn: c, command: command, limit: limit, ended: make(chan struct{})}
+	if !c.serve(s.run) {
+		return output{exit: -1}, fmt.Errorf("%w: it was closed", errLost)
+	}
+	select {
+	case <-s.ended:
+		return s.out, s.err
+	case <-ctx.Done():
+	}
+	if !s.leave() {
+		<-s.ended // It came at the last moment.
+		return s.out, s.err
+	}
+	return output{exit: -1}, fmt.Errorf("%w: %w", errLate, context.Cause(ctx))
+}
+
+// A session is one command under way.
+type session struct {
+	conn    *conn
+	command string
+	limit   int64
+
+	ended chan struct{} // closed when out and err are set
+	out   output
+	err   error
+
+	mu      sync.Mutex
+	channel ssh.Channel // nil before sshd opened it
+	left    bool        // no one waits for it any more
+	over    bool        // it has ended
+}
+
+// run is the session's goroutine. It ends when sshd has ended the session, or the connection is gone.
+func (s *session) run() {
+	s.out, s.err = s.converse()
+	if s.conn.transport.flooded.Load() {
+		s.err = errFlood
+	}
+	s.mu.Lock()
+	s.over = true
+	if s.left {
+		s.conn.countStuck(-1)
+	}
+	s.mu.Unlock()
+	close(s.ended)
+}
+
+// leave gives the session up, unless it is over.
+func (s *session) leave() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return false
+	}
+	s.left = true
+	s.conn.countStuck(+1)
+	if channel := s.channel; channel != nil {
+		s.conn.serve(func() { _ = channel.Close() }) // It may block; a connection that is gone has no use for it.
+	}
+	return true
+}
+
+// opened takes the channel in, and reports whether someone still waits for it.
+func (s *session) opened(channel ssh.Channel) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.channel = channel
+	return !s.left
+}
+
+func (s *session) converse() (output, error) {
+	out := output{exit: -1}
+	channel, requests, err := s.conn.ssh.OpenChannel("session", nil)
+	if err != nil {
+		if refused, ok := errors.AsType[*ssh.OpenChannelError](err); ok {
+			return out, fmt.Errorf("%w: %w: %s", errExecRefused, errSessionRefused, oneLine(refused.Message, 100))
+		}
+		return out, fmt.Errorf("%w: opening a session: %w", errLost, err)
+	}
+	s.conn.countSession()
+	var readers conc.WaitGroup
+	readers.Go(func() { out.exit, out.signal = exitStatus(requests) })
+	var overflow error
+	if s.opened(channel) {
+		if err = start(channel, s.command); err == nil {
+			readers.Go(func() { out.stderr, overflow = s.read(channel.Stderr(), maxStderr) })
+			out.stdout, err = s.read(channel, s.limit)
+		}
+	}
+	_ = channel.Close() // After a whole answer, or a lost connection, there is nothing left to fail.
+	readers.Wait()
+	switch err = errors.Join(err, overflow); {
+	case err != nil:
+		return out, err
+	case out.exit < 0 && out.signal == "":
+		return out, fmt.Errorf("%w before the command had ended", errLost)
+	}
+	return out, nil
+}
+
+// start asks sshd to run command with nothing on its standard input.
+func start(channel ssh.Channel, command string) error {
+	accepted, err := channel.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{command}))
+	if err != nil {
+		return fmt.Errorf("%w: sending the command: %w", errLost, err)
+	}
+	if !accepted {
+		return errExecRefused
+	}
+	if err := channel.CloseWrite(); err != nil && !errors.Is(err, io.EOF) { // EOF: the command has ended already.
+		return fmt.Errorf("%w: sending the command: %w", errLost, err)
+	}
+	return nil
+}
+
+// exitStatus reads a session's requests until it is closed, and returns how the command ended (RFC 4254, section 6.10).
+func exitStatus(requests <-chan *ssh.Request) (status int, signal string) {
+	status = -1
+	for request := range requests {
+		switch request.Type {
+		case "exit-status":
+			if len(request.Payload) == 4 {
+				status = int(binary.BigEndian.Uint32(request.Payload))
+			}
+		case "exit-signal":
+			var message struct {
+				Signal     string
+				CoreDumped bool
+				Text, Lang string
+			}
+			if ssh.Unmarshal(request.Payload, &message) == nil {
+				signal = message.Signal
+			}
+		}
+		if request.WantReply { // Such as sshd's ClientAliveInterval probe, which only wants an answer.
+			_ = request.Reply(false, nil) // A connection that cannot carry the answer closes requests.
+		}
+	}
+	return status, signal
+}
+
+// read reads r to its end. The connection is aborted when more than limit bytes come: to stop reading only would leave the
+// rest in golang.org/x/crypto/ssh's buffers.
+func (s *session) read(r io.Reader, limit int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if int64(len(data)) > limit {
+		s.conn.transport.abort()
+		return nil, fmt.Errorf("%w: over %d bytes", errFlood, limit)
+	}
+	if err != nil {
+		return data, fmt.Errorf("%w: reading the answer: %w", errLost, err)
+	}
+	return data, nil
+}

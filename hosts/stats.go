@@ -1,0 +1,35 @@
+package hosts
+
+import "sync/atomic"
+
+// Stats are a [Pool]'s numbers at one moment.
+type Stats struct {
+	// Connections are the standing connections.
+	Connections int
+	// Stuck are the commands that did not end in time and, as far as sshd tells, have not ended since.
+	Stuck int
+
+	// Dials counts the connections begun.
+	Dials int64
+	// LeftBehind counts the commands that did not end in time. Those that have not ended yet are in Stuck.
+	LeftBehind int64
+	// Reconnects counts the healthy connections that were given up because commands on them did not end.
+	Reconnects int64
+}
+
+// counters are what [Stats] is read from.
+type counters struct {
+	connections, stuck            atomic.Int64
+	dials, leftBehind, reconnects atomic.Int64
+}
+
+// Stats returns the pool's numbers. It takes no lock: each number is right, but they are not of exactly the same moment.
+func (p *Pool) Stats() Stats {
+	return Stats{
+		Connections: int(p.counts.connections.Load()),
+		Stuck:       int(p.counts.stuck.Load()),
+		Dials:       p.counts.dials.Load(),
+		LeftBehind:  p.counts.leftBehind.Load(),
+		Reconnects:  p.counts.reconnects.Load(),
+	}
+}

@@ -1,0 +1,69 @@
+package hosts
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+// What may arrive on a connection before any command runs, and between two. Nothing of it is kept: these bounds are for the
+// processor's time, and end a peer that talks without end.
+const (
+	handshakeBytes = 256 << 10
+	idleBytes      = 1 << 20
+)
+
+var errFlood = errors.New("more output than any answer has")
+
+// transport is the byte stream below SSH. It remembers the server's first bytes, bounds what
+// arrives, and can be aborted. The bound is the one that nothing gets around: data of no known type, requests, and whatever
+// golang.org/x/crypto/ssh buffers without being asked for it, all count.
+type transport struct {
+	net.Conn
+	first [256]byte
+	n     int
+
+	arrived atomic.Int64 // bytes since the last allow
+	bound   atomic.Int64 // 0 before the first one: handshakeBytes
+	flooded atomic.Bool  // the peer went beyond it
+}
+
+// Read is called by one goroutine only, as all of golang.org/x/crypto/ssh's reading is.
+func (t *transport) Read(b []byte) (int, error) {
+	n, err := t.Conn.Read(b)
+	if t.n < len(t.first) && n > 0 {
+		t.n += copy(t.first[t.n:], b[:n])
+	}
+	bound := t.bound.Load()
+	if bound == 0 {
+		bound = handshakeBytes
+	}
+	if t.arrived.Add(int64(n)) > bound {
+		t.flooded.Store(true)
+		t.abort()
+		return 0, fmt.Errorf("%w: over %d bytes", errFlood, bound)
+	}
+	return n, err
+}
+
+// allow lets n more bytes arrive.
+func (t *transport) allow(n int64) {
+	t.bound.Store(n)
+	t.arrived.Store(0)
+}
+
+// greeting returns the server's first bytes. It must not run beside Read.
+func (t *transport) greeting() []byte { return t.first[:t.n] }
+
+// abort closes the connection: the only way to unblock golang.org/x/crypto/ssh, whose calls take no context and no
+// deadline (golang/go#26643). It does not block, and all readers and writers return.
+func (t *transport) abort() {
+	_ = t.Close() // Nothing is lost that was not given up already.
+}
+
+// since is how long it took, as precisely as a person wants to read it.
+func since(began time.Time) time.Duration {
+	return time.Since(began).Round(10 * time.Millisecond)
+}
