@@ -96,6 +96,9 @@ func (hs *handshake) explain(ctx context.Context, err error) *Error {
 	case cause != nil:
 		return hs.explainLate()
 	}
+	if lost := hs.transport.lostWay(err); lost != nil {
+		return lost
+	}
 	if _, ok := errors.AsType[*ssh.AlgorithmNegotiationError](err); ok {
 		return fail(ProtocolError, "%w; this sshd is too old, or restricted, for the algorithms that are safe today", err)
 	}

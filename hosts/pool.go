@@ -1,6 +1,7 @@
 package hosts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -16,6 +17,9 @@ import (
 type Config struct {
 	// Dial opens the TCP connections. Nil means a [net.Dialer] with the host's keepalives.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// TunnelsPerConnection is how many connections to hosts may share one to their jump host; another one is opened when all are
+	// full. 0 means 256.
+	TunnelsPerConnection int
 }
 
 // A Pool keeps one SSH connection per host. It is safe for concurrent use; calls for the same host take turns.
@@ -24,6 +28,7 @@ type Pool struct {
 	signers  signers
 	hostKeys hostKeys
 	files    fileLooks
+	jumps    *jumps
 	counts   counters
 	closing  context.Context //nolint:containedctx // It is the pool's lifetime, which no caller has.
 	end      context.CancelFunc
@@ -46,6 +51,7 @@ type link struct {
 func New(config Config) *Pool {
 	p := &Pool{dial: config.Dial, links: make(map[string]*link)}
 	p.closing, p.end = context.WithCancel(context.Background())
+	p.jumps = newJumps(p.closing, cmp.Or(config.TunnelsPerConnection, tunnelsPerConnection), p.connect, &p.counts)
 	return p
 }
 
@@ -125,6 +131,7 @@ func (p *Pool) Close() {
 		l.turn <- struct{}{}
 		l.drop()
 	}
+	p.jumps.close()
 }
 
 // within bounds a call: by limit, and by the pool's lifetime.

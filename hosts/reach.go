@@ -13,6 +13,9 @@ import (
 
 // reach opens the byte stream to h's sshd. The error is an [Error].
 func (p *Pool) reach(ctx context.Context, h inventory.Host) (net.Conn, error) {
+	if h.Via != nil {
+		return p.jumps.tunnel(ctx, h)
+	}
 	dial := p.dial
 	if dial == nil {
 		dial = dialer(h.SSH.Keepalive).DialContext

@@ -14,6 +14,7 @@ import (
 
 	"service_manager/hosts"
 	"service_manager/hosts/sshtest"
+	"service_manager/inventory"
 )
 
 // wantOutcome wants a poll to end with an outcome and a text.
@@ -226,5 +227,49 @@ func TestNearerDeadline(t *testing.T) {
 		ctx, cancel = context.WithTimeout(t.Context(), 2500*time.Millisecond)
 		defer cancel()
 		wantOutcome(t, pool.Connect(ctx, h), hosts.Timeout, "no SSH banner came within 2.5s")
+	})
+}
+
+// Close waits for no peer, whatever is under way.
+func TestCloseWithFrozenPeers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		bastion := l.add(t, "bastion", sshtest.Config{Forward: l.dial})
+		server := l.add(t, "web-01", sshtest.Config{Exec: systemd("252")})
+		pool, via := l.pool(t), l.host("bastion", nil)
+		direct, behind := l.host("web-01", nil), l.host("web-01", &via)
+		behind.Name = "web-01 behind bastion"
+		for _, h := range []inventory.Host{direct, behind} {
+			if _, err := read(t.Context(), pool, h); err != nil {
+				t.Fatal(err)
+			}
+		}
+		bastion.Freeze()
+		server.Freeze()
+		interrupted := make(chan error)
+		go func() {
+			_, err := pool.Poll(t.Context(), direct)
+			interrupted <- err
+		}()
+		go func() { interrupted <- pool.Connect(t.Context(), behind) }()
+		time.Sleep(time.Second)
+		took := began()
+		closed := make(chan struct{})
+		go func() {
+			pool.Close()
+			close(closed)
+		}()
+		for range 2 {
+			if err := <-interrupted; !errors.Is(err, context.Canceled) {
+				t.Errorf("error %v, want it to say that the call was interrupted", err)
+			}
+		}
+		<-closed
+		if took() > time.Second {
+			t.Errorf("Close took %v", took())
+		}
+		if diff := cmp.Diff(hosts.Stats{Dials: 4, LeftBehind: 1}, pool.Stats()); diff != "" {
+			t.Errorf("stats (-want +got):\n%s", diff)
+		}
 	})
 }

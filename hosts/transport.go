@@ -3,6 +3,7 @@ package hosts
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"sync/atomic"
 	"time"
@@ -13,11 +14,12 @@ import (
 const (
 	handshakeBytes = 256 << 10
 	idleBytes      = 1 << 20
+	unbounded      = math.MaxInt64
 )
 
 var errFlood = errors.New("more output than any answer has")
 
-// transport is the byte stream below SSH. It remembers the server's first bytes, bounds what
+// transport is the byte stream below SSH, a TCP connection or a [tunnel]. It remembers the server's first bytes, bounds what
 // arrives, and can be aborted. The bound is the one that nothing gets around: data of no known type, requests, and whatever
 // golang.org/x/crypto/ssh buffers without being asked for it, all count.
 type transport struct {
@@ -61,6 +63,15 @@ func (t *transport) greeting() []byte { return t.first[:t.n] }
 // deadline (golang/go#26643). It does not block, and all readers and writers return.
 func (t *transport) abort() {
 	_ = t.Close() // Nothing is lost that was not given up already.
+}
+
+// lostWay returns what is to be said when the connection ended with err because the one to the jump host did, else nil.
+func (t *transport) lostWay(err error) *Error {
+	tunnel, ok := t.Conn.(*tunnel)
+	if !ok || !closed(err) || !tunnel.lost() {
+		return nil
+	}
+	return fail(Unreachable, "the connection to its jump host %s broke", tunnel.via.jump.host.Name)
 }
 
 // since is how long it took, as precisely as a person wants to read it.
