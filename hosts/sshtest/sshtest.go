@@ -36,6 +36,8 @@ type Config struct {
 	Greet func(context.Context, net.Conn) bool
 	// Configure, where set, changes how the server authenticates users.
 	Configure func(*ssh.ServerConfig)
+	// Joined, where set, is called with each connection on which someone has logged in, before it is served.
+	Joined func(*ssh.ServerConn)
 	// MaxSessions is how many sessions a connection may have at a time, as in sshd_config(5). 0 means any number. As with OpenSSH, a
 	// session counts until its command has ended.
 	MaxSessions int
@@ -246,9 +248,12 @@ func (s *Server) serve(c net.Conn) {
 	if s.ctx.Err() != nil || s.config.Greet != nil && !s.config.Greet(s.ctx, c) {
 		return
 	}
-	_, channels, requests, err := ssh.NewServerConn(c, s.ssh)
+	conn, channels, requests, err := ssh.NewServerConn(c, s.ssh)
 	if err != nil {
 		return // A client that gave up, or was refused.
+	}
+	if s.config.Joined != nil {
+		s.config.Joined(conn)
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
