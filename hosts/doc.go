@@ -1,16 +1,27 @@
 // Package hosts reads the state of hosts over SSH. It keeps one connection per host, runs one command per poll on it, and
 // turns the answer into a [Snapshot] or into an [Error] that names the outcome.
 //
-//	inventory.Host ──▶ Pool.Connect ──▶ conn (TCP, handshake, host key, user key)
+//	inventory.Host ──▶ Pool.Connect ──▶ conn (TCP or tunnel, handshake, host key, user key)
 //	                   Pool.Poll    ──▶ conn.exec ──▶ systemctl.Query.Parse ──▶ Snapshot
+//	Host.Via       ──▶ jumps        ──▶ conn of the jump host ──▶ tunnel
 //
 // # Guarantees
 //
-//   - Host keys are always verified against known_hosts (package knownhosts); there is no way to switch that off. Nothing here adds
-//     to known_hosts: [Pool.Scan] only tells what a host shows.
+//   - Host keys are always verified against known_hosts (package knownhosts), those of jump hosts too; there is no way to switch that
+//     off. Nothing here adds to known_hosts: [Pool.Scan] only tells what a host shows.
 //   - At most one connection per host, and exactly one user key is offered on it.
-//   - Nothing blocks longer than the host's connect timeout (Connect) or timeout (Poll). golang.org/x/crypto/ssh knows no
-//     deadlines, so a late peer is left by closing its TCP connection, never by waiting for it.
-//   - Output is bounded: a host that floods costs one connection, not memory.
+//   - Nothing blocks longer than the host's connect timeout (Connect, the way over jump hosts included) or timeout (Poll), and
+//     [Pool.Close] waits for no peer. golang.org/x/crypto/ssh knows neither contexts nor deadlines, and those of a tunnel's channel
+//     fail: so its calls are made by goroutines that their connection owns, a caller leaves them when its time is up, and they
+//     end at the latest when the byte stream below is closed, which never blocks.
+//   - A command that hangs on a host costs not the connection, and at most 4 processes there in 10 minutes: see [Pool.Poll]. A
+//     connection whose peer does not answer a probe within 2 s is given up.
+//   - What a host sends is bounded, by 2 × (64 KiB + 16 KiB per unit) + 192 KiB in a poll, about 16 MiB at most, and by less between polls
+//     and before. That is all that is ever buffered of it: 512 hosts of 4 units that flood at once take at most 224 MiB. A host that
+//     sends more loses its connection. Those of jump hosts are not bounded so: through golang.org/x/crypto/ssh's window
+//     each tunnel may take 2 MiB, if its host's own bound does not end it before.
+//   - Connections to jump hosts are shared by all hosts behind them, apart from the connections on which the same hosts are polled, and
+//     are made by one call at a time. One that cannot be reached is left alone for up to 15 s, or for 5 minutes where it
+//     refuses us, however many hosts ask; what they are told names it, with its own trouble.
 //   - Command lines are built by package systemctl, from validated unit names only.
 package hosts

@@ -91,7 +91,10 @@ func TestHostileHosts(t *testing.T) {
 			name: "stderr", want: hosts.ProtocolError, text: "more output", most: 2*answer + 256<<10,
 			server: sshtest.Config{Exec: func(ctx context.Context, c string, _, errout io.Writer) int { return flood(ctx, c, errout, nil) }},
 		},
-		{name: "data of no known type", server: sshtest.Config{Exec: everywhere}, want: hosts.ProtocolError, text: "more output", most: 2*answer + 256<<10},
+		{
+			name: "data of no known type", want: hosts.ProtocolError, text: "more output", most: 2*answer + 256<<10,
+			server: sshtest.Config{Exec: everywhere},
+		},
 		{name: "lines before the version", server: sshtest.Config{Greet: endless("hello\r\n")}, want: hosts.ProtocolError, text: "no SSH server"},
 		{name: "one line before the version", server: sshtest.Config{Greet: endless("hello")}, want: hosts.ProtocolError, text: "no SSH server"},
 		{name: "zeros", server: sshtest.Config{Greet: endless(strings.Repeat("\x00", 1024))}, want: hosts.ProtocolError, text: "no SSH server"},
@@ -103,15 +106,21 @@ func TestHostileHosts(t *testing.T) {
 			drip(ctx, stdout)
 			return -1
 		}}, want: hosts.Timeout, text: "no answer within 8s"},
-		{name: "closed in the handshake", server: sshtest.Config{Greet: midway(func(context.Context, net.Conn) {})}, want: hosts.ProtocolError, text: "EOF"},
-		{name: "silent in the handshake", server: sshtest.Config{Greet: midway(func(ctx context.Context, _ net.Conn) { <-ctx.Done() })}, want: hosts.Timeout, text: "not finished within 5s"},
-		{name: "huge packet", server: sshtest.Config{Greet: midway(func(_ context.Context, c net.Conn) {
+		{
+			name: "closed in the handshake", want: hosts.ProtocolError, text: "EOF",
+			server: sshtest.Config{Greet: midway(func(context.Context, net.Conn) {})},
+		},
+		{
+			name: "silent in the handshake", want: hosts.Timeout, text: "not finished within 5s",
+			server: sshtest.Config{Greet: midway(func(ctx context.Context, _ net.Conn) { <-ctx.Done() })},
+		},
+		{name: "huge packet", server: sshtest.Config{Greet: midway(func(ctx context.Context, c net.Conn) {
 			_, _ = c.Write(binary.BigEndian.AppendUint32(nil, 1<<31))
-			endless("x")(context.Background(), c)
+			endless("x")(ctx, c)
 		})}, want: hosts.ProtocolError, text: "handshake failed"},
-		{name: "ignored packets", server: sshtest.Config{Greet: midway(func(_ context.Context, c net.Conn) {
+		{name: "ignored packets", server: sshtest.Config{Greet: midway(func(ctx context.Context, c net.Conn) {
 			packet := append(binary.BigEndian.AppendUint32(nil, 252), 4, 2) // SSH_MSG_IGNORE
-			endless(string(append(packet, make([]byte, 250)...)))(context.Background(), c)
+			endless(string(append(packet, make([]byte, 250)...)))(ctx, c)
 		})}, want: hosts.ProtocolError, text: "handshake failed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

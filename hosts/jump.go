@@ -3,6 +3,7 @@ package hosts
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -32,9 +33,9 @@ type jumps struct {
 	counts  *counters
 	closing context.Context //nolint:containedctx // It is the pool's lifetime, which no caller has.
 
-	owned  conc.WaitGroup // dials, and the owners of connections
-	mu     sync.Mutex     // guards all below, in jump, jumpConn and opening too
-	byHost map[string]*jump
+	owned  conc.WaitGroup   // dials, and the owners of connections
+	mu     sync.Mutex       // guards all below, in jump, jumpConn and opening too
+	byHost map[string]*jump // by jumpKey
 	closed bool
 }
 
@@ -44,7 +45,7 @@ type jump struct {
 	host     inventory.Host
 	conns    []*jumpConn         // that take tunnels
 	dialing  *dialing            // the one under way
-	opening  map[string]*opening // by target: those under way
+	opening  map[string]*opening // by openingKey: those under way
 	failure  error               // of the last dial, until it is time to try again
 	failures int                 // in a row
 	again    time.Time
@@ -91,9 +92,9 @@ func (j *jumps) tunnel(ctx context.Context, h inventory.Host) (*tunnel, error) {
 // open begins to open a tunnel to h, or takes over the opening that an earlier call has given up: there is never more than one,
 // since a jump host may work on one for minutes.
 func (j *jumps) open(ctx context.Context, h inventory.Host, began time.Time) (*opening, error) {
-	name := h.Via.Name
+	name, key := h.Via.Name, jumpKey(*h.Via)
 	for {
-		o, later, err := j.tryOpen(h)
+		o, later, err := j.tryOpen(h, key) //nolint:contextcheck // A dial is for all who wait for it, and outlives this call.
 		if o != nil || err != nil {
 			return o, err
 		}
@@ -112,14 +113,14 @@ func (j *jumps) open(ctx context.Context, h inventory.Host, began time.Time) (*o
 }
 
 // tryOpen returns an opening, or what to wait for before another try.
-func (j *jumps) tryOpen(h inventory.Host) (*opening, *dialing, error) {
+func (j *jumps) tryOpen(h inventory.Host, key string) (*opening, *dialing, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.closed {
 		return nil, nil, fail(Unreachable, "the pool is closed")
 	}
-	via := j.of(*h.Via)
-	if o := via.opening[identity(h)]; o != nil {
+	via := j.of(*h.Via, key)
+	if o := via.opening[openingKey(h)]; o != nil {
 		if o.wanted {
 			return nil, &dialing{done: o.done}, nil
 		}
@@ -132,7 +133,7 @@ func (j *jumps) tryOpen(h inventory.Host) (*opening, *dialing, error) {
 		}
 	}
 	if left := time.Until(via.again); via.failure != nil && left > 0 {
-		return nil, nil, fail(Unreachable, "its jump host %s: %w; it is asked again in %v", via.host.Name, via.failure, left.Round(time.Second/10))
+		return nil, nil, fail(Unreachable, "its jump host %s: %w; it is asked again in %v", via.host.Name, via.failure, max(left.Round(time.Second), time.Second))
 	}
 	if via.dialing == nil {
 		d := &dialing{done: make(chan struct{})}
@@ -142,17 +143,24 @@ func (j *jumps) tryOpen(h inventory.Host) (*opening, *dialing, error) {
 	return nil, via.dialing, nil
 }
 
-// identity tells hosts apart: after a reload of the inventory the same name may be another host.
-func identity(h inventory.Host) string { return h.Name + " " + target(h) }
-
-func (j *jumps) of(h inventory.Host) *jump {
-	key := identity(h)
+// of returns the jump host h.
+func (j *jumps) of(h inventory.Host, key string) *jump {
 	via := j.byHost[key]
 	if via == nil {
 		via = &jump{jumps: j, host: h, opening: make(map[string]*opening)}
 		j.byHost[key] = via
 	}
 	return via
+}
+
+// jumpKey tells jump hosts apart, and one from what it was before the inventory was loaded anew with other settings, which neither
+// shares its connections nor its failure.
+func jumpKey(h inventory.Host) string {
+	key := fmt.Sprintf("%s %s %v %+v", h.Name, h.Address, h.ConnectTimeout, h.SSH)
+	if h.Via != nil {
+		key += "\n" + jumpKey(*h.Via)
+	}
+	return key
 }
 
 // dial makes a connection, and owns it until it ends. It takes as long as the jump host may, whoever still waits.

@@ -22,12 +22,12 @@ import (
 	"service_manager/inventory"
 )
 
-// behind returns n hosts that are all the same server, behind via.
-func (l *lab) behind(via *inventory.Host, name string, n int) []inventory.Host {
+// behind returns n hosts behind via that are all the same server.
+func (l *lab) behind(via *inventory.Host, n int) []inventory.Host {
 	all := make([]inventory.Host, n)
 	for i := range all {
-		all[i] = l.host(name, via)
-		all[i].Name = fmt.Sprintf("%s %d", name, i)
+		all[i] = l.host("web-01", via)
+		all[i].Name = fmt.Sprintf("web-01 %d", i)
 	}
 	return all
 }
@@ -78,14 +78,15 @@ func TestJumpChain(t *testing.T) {
 		t.Errorf("connections, tunnels of the outer, tunnels of the inner jump host: %v", n)
 	}
 	h.Address, h.Name = "web-02.internal", "web-02"
-	wantOutcome(t, pool.Connect(t.Context(), h), hosts.Unreachable, "its jump host inner could not connect to it: no address for web-02.internal:2222")
+	wantOutcome(t, pool.Connect(t.Context(), h), hosts.Unreachable,
+		"its jump host inner could not connect to it: no address for web-02.internal:2222")
 	outer.Suspend()
 	var err error
 	for err == nil || !strings.Contains(err.Error(), "connection refused") { // Until the news of it are through.
 		err = pool.Connect(t.Context(), h)
 	}
-	wantOutcome(t, err, hosts.Unreachable, fmt.Sprintf("web-02.internal:2222: its jump host inner: %s: its jump host outer: %s: connection refused",
-		sshTarget(inner), sshTarget(outer)))
+	wantOutcome(t, err, hosts.Unreachable, fmt.Sprintf(
+		"web-02.internal:2222: its jump host inner: %s: its jump host outer: %s: connection refused", sshTarget(inner), sshTarget(outer)))
 }
 
 func sshTarget(s *sshtest.Server) string { return "monitor@" + s.Addr().String() }
@@ -97,7 +98,7 @@ func TestTunnelsShareConnections(t *testing.T) {
 		bastion := l.add(t, "bastion", sshtest.Config{Forward: l.dial, Exec: systemd("252")})
 		server := l.add(t, "web-01", sshtest.Config{Exec: systemd("252")})
 		pool, via := l.pool(t), l.host("bastion", nil)
-		fleet := l.behind(&via, "web-01", 300)
+		fleet := l.behind(&via, 300)
 		connect := func(h inventory.Host) error { return pool.Connect(t.Context(), h) }
 		if err := errors.Join(all(fleet[:100], connect)...); err != nil {
 			t.Fatal(err)
@@ -152,7 +153,7 @@ func TestJumpHostGoesDown(t *testing.T) {
 			return l.dial(ctx, network, address)
 		}})
 		via := l.host("bastion", nil)
-		fleet := l.behind(&via, "web-01", 50)
+		fleet := l.behind(&via, 50)
 		go func() {
 			polls.Wait()
 			down.Store(true)
@@ -190,14 +191,15 @@ func TestJumpHostGoesDown(t *testing.T) {
 func TestJumpHostRefusesTheKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t)
-		_, other, err := sshtest.NewKey()
+		private, other, err := sshtest.NewKey()
 		if err != nil {
 			t.Fatal(err)
 		}
+		l.write(t, "other", string(private))
 		bastion := l.add(t, "bastion", sshtest.Config{Forward: l.dial, UserKey: other.PublicKey()})
 		l.add(t, "web-01", sshtest.Config{})
 		pool, via := l.pool(t), l.host("bastion", nil)
-		fleet := l.behind(&via, "web-01", 50)
+		fleet := l.behind(&via, 50)
 		for range 20 {
 			for _, err := range all(fleet, func(h inventory.Host) error { return pool.Connect(t.Context(), h) }) {
 				wantOutcome(t, err, hosts.Unreachable, "its jump host bastion: monitor@bastion:22: ")
@@ -214,6 +216,11 @@ func TestJumpHostRefusesTheKey(t *testing.T) {
 		if err := pool.Connect(t.Context(), fleet[0]); err == nil || bastion.Accepted() != 2 {
 			t.Errorf("after 5 minutes: %d attempts, error %v", bastion.Accepted(), err)
 		}
+		mended := via
+		mended.SSH.IdentityFile = l.path("other")
+		if err := pool.Connect(t.Context(), l.host("web-01", &mended)); err != nil {
+			t.Errorf("with other settings: %v", err)
+		}
 	})
 }
 
@@ -224,7 +231,7 @@ func TestFrozenJumpHost(t *testing.T) {
 		bastion := l.add(t, "bastion", sshtest.Config{Forward: l.dial})
 		l.add(t, "web-01", sshtest.Config{Exec: systemd("252")})
 		pool, via := l.pool(t), l.host("bastion", nil)
-		fleet := l.behind(&via, "web-01", 50)
+		fleet := l.behind(&via, 50)
 		poll := func(h inventory.Host) error { _, err := pool.Poll(t.Context(), h); return err }
 		connect := func(h inventory.Host) error { return pool.Connect(t.Context(), h) }
 		if err := errors.Join(all(fleet, connect)...); err != nil {
@@ -272,7 +279,7 @@ func TestDeadJumpConnectionIsReplaced(t *testing.T) {
 		dead := l.add(t, "bastion", sshtest.Config{Forward: l.dial})
 		l.add(t, "web-01", sshtest.Config{Exec: systemd("252")})
 		pool, via := l.pool(t), l.host("bastion", nil)
-		fleet := l.behind(&via, "web-01", 2)
+		fleet := l.behind(&via, 2)
 		if err := pool.Connect(t.Context(), fleet[0]); err != nil {
 			t.Fatal(err)
 		}
@@ -369,7 +376,9 @@ func TestRefusedTunnels(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := newLab(t)
-				bastion := l.add(t, "bastion", sshtest.Config{Forward: func(context.Context, string, string) (net.Conn, error) { return nil, test.forward }})
+				bastion := l.add(t, "bastion", sshtest.Config{Forward: func(context.Context, string, string) (net.Conn, error) {
+					return nil, test.forward
+				}})
 				pool, via := l.pool(t), l.host("bastion", nil)
 				for range 2 { // It is the host's trouble, so the jump host's connection stays, and each host asks for itself.
 					err := pool.Connect(t.Context(), l.host("web-01", &via))

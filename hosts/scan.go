@@ -46,6 +46,7 @@ func (p *Pool) Scan(ctx context.Context, h inventory.Host) (Offer, error) {
 		return Offer{}, at(h, err)
 	}
 	t := &transport{Conn: raw}
+	hs := handshake{host: h, transport: t, began: time.Now()}
 	defer context.AfterFunc(ctx, t.abort)()
 	var shown ssh.PublicKey
 	_, _, _, err = ssh.NewClientConn(t, lookupAddress(h), &ssh.ClientConfig{
@@ -58,7 +59,6 @@ func (p *Pool) Scan(ctx context.Context, h inventory.Host) (Offer, error) {
 		ClientVersion:     "SSH-2.0-service_manager",
 	})
 	if shown == nil {
-		hs := handshake{host: h, transport: t}
 		return Offer{}, at(h, hs.explain(ctx, err))
 	}
 	return Offer{

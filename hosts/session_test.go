@@ -139,8 +139,8 @@ func TestRefusedSessions(t *testing.T) {
 		}
 		sick.Store(true)
 		poll("no answer", false)
-		poll("1 earlier commands have not ended", false)
-		poll("1 earlier commands have not ended", false)
+		poll("an earlier command has not ended", false)
+		poll("an earlier command has not ended", false)
 		time.Sleep(10 * time.Minute)
 		poll("no session", true)
 		if got := pool.Stats(); got.Reconnects != 2 || server.Accepted() != 2 {

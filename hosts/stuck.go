@@ -3,6 +3,7 @@ package hosts
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -63,10 +64,9 @@ func (l *link) ready(ctx context.Context) error {
 	case stuck < maxStuck:
 		return nil
 	case time.Since(full) >= cureAfter:
-		return l.cure("%d earlier commands have not ended for %v", stuck, since(full))
+		return l.cure("%s not ended for %v", earlier(stuck), since(full))
 	}
-	return fail(Timeout, "%d earlier commands have not ended there, so no other was sent; look on the host for systemctl processes, and "+
-		"whether PID 1 or a file system hangs", stuck)
+	return fail(Timeout, "%s not ended there, so no other was sent; %s", earlier(stuck), lookThere)
 }
 
 // probe gives up a connection that shows no life within the time of a probe or half of what ctx leaves.
@@ -113,11 +113,19 @@ func (l *link) refused(err error) error {
 	case used && time.Since(l.cured) >= cureAfter:
 		return l.cure("%w", err)
 	case used && stuck > 0:
-		return fail(Timeout, "%w, and %d earlier commands have not ended there; look on the host for systemctl processes, and whether PID 1 or "+
-			"a file system hangs", err, stuck)
+		return fail(Timeout, "%w, and %s not ended there; %s", err, earlier(stuck), lookThere)
 	}
 	l.drop()
 	return explainExec(err, 0)
+}
+
+const lookThere = "look on the host for systemctl processes, and whether PID 1 or a file system hangs"
+
+func earlier(stuck int) string {
+	if stuck == 1 {
+		return "an earlier command has"
+	}
+	return fmt.Sprintf("%d earlier commands have", stuck)
 }
 
 // cure gives up a healthy connection because of its sessions.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -100,10 +101,12 @@ type opening struct {
 	err    error
 }
 
+func openingKey(h inventory.Host) string { return h.Name + " " + target(h) }
+
 // open begins to open a tunnel to h. The caller holds the lock.
 func (c *jumpConn) open(h inventory.Host) *opening {
 	o := &opening{
-		via: c, to: address{h.Address, h.SSH.Port}, key: identity(h),
+		via: c, to: address{h.Address, h.SSH.Port}, key: openingKey(h),
 		done: make(chan struct{}), wanted: true,
 	}
 	c.addTunnels(+1)
@@ -199,13 +202,16 @@ func (o *opening) explain(ctx context.Context, err error, took time.Duration) *E
 		return fail(Unreachable, "its jump host %s answers, but had no connection to the host within %v; is the host up, and does a firewall "+
 			"drop the port?", name, took)
 	}
-	said := oneLine(refused.Message, 100)
+	said, advice := oneLine(refused.Message, 100), ""
+	if strings.Contains(said, "refused") {
+		advice = "; is sshd running there, and on this port?"
+	}
 	switch refused.Reason {
 	case ssh.Prohibited:
 		return fail(Unreachable, "its jump host %s does not allow forwarding to it (%s); look there at AllowTcpForwarding and PermitOpen in "+
 			"sshd_config, and at restrict and permitopen in authorized_keys", name, said)
 	case ssh.ConnectionFailed:
-		return fail(Unreachable, "its jump host %s could not connect to it: %s; is sshd running there, and on this port?", name, said)
+		return fail(Unreachable, "its jump host %s could not connect to it: %s%s", name, said, advice)
 	case ssh.ResourceShortage:
 		return fail(Unreachable, "its jump host %s has no resources left for another connection: %s", name, said)
 	default:
