@@ -132,6 +132,20 @@ func TestTunnelsShareConnections(t *testing.T) {
 	})
 }
 
+func TestTunnelsPerConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.add(t, "bastion", sshtest.Config{Forward: l.dial})
+		l.add(t, "web-01", sshtest.Config{Exec: systemd("252")})
+		pool := newPool(t, hosts.Config{Dial: l.dial, TunnelsPerConnection: 2})
+		via := l.host("bastion", nil)
+		err := errors.Join(all(l.behind(&via, 5), func(h inventory.Host) error { return pool.Connect(t.Context(), h) })...)
+		if got := pool.Stats(); err != nil || got.JumpConnections != 3 || got.Tunnels != 5 {
+			t.Errorf("%+v, error %v", got, err)
+		}
+	})
+}
+
 // A jump host that goes down in the middle of a poll makes its hosts unreachable, and is asked by one of them at a time.
 func TestJumpHostGoesDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
