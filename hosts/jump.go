@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +31,7 @@ const (
 type jumps struct {
 	most    int // tunnels on a connection
 	connect func(context.Context, inventory.Host) (*conn, error)
+	files   *fileLooks
 	counts  *counters
 	closing context.Context //nolint:containedctx // It is the pool's lifetime, which no caller has.
 
@@ -49,6 +51,7 @@ type jump struct {
 	failure  error               // of the last dial, until it is time to try again
 	failures int                 // in a row
 	again    time.Time
+	files    *[]*fileLook // that the last dial depended on
 }
 
 // A dialing is a connection to a jump host that is being made, however many wait for it.
@@ -57,8 +60,8 @@ type dialing struct {
 	err  error // once done
 }
 
-func newJumps(closing context.Context, most int, connect func(context.Context, inventory.Host) (*conn, error), counts *counters) *jumps {
-	return &jumps{most: most, connect: connect, counts: counts, closing: closing, byHost: make(map[string]*jump)}
+func newJumps(p *Pool, most int) *jumps {
+	return &jumps{most: most, connect: p.connect, files: &p.files, counts: &p.counts, closing: p.closing, byHost: make(map[string]*jump)}
 }
 
 // close ends all connections, which does not wait for their peers. The tunnels end with them.
@@ -132,7 +135,7 @@ func (j *jumps) tryOpen(h inventory.Host, key string) (*opening, *dialing, error
 			return c.open(h), nil, nil
 		}
 	}
-	if left := time.Until(via.again); via.failure != nil && left > 0 {
+	if left := time.Until(via.again); via.failure != nil && left > 0 && !via.changed() {
 		return nil, nil, fail(Unreachable, "its jump host %s: %w; it is asked again in %v", via.host.Name, via.failure, max(left.Round(time.Second), time.Second))
 	}
 	if via.dialing == nil {
@@ -166,12 +169,13 @@ func jumpKey(h inventory.Host) string {
 // dial makes a connection, and owns it until it ends. It takes as long as the jump host may, whoever still waits.
 func (via *jump) dial(d *dialing) {
 	j := via.jumps
+	files := j.files.look(via.host)
 	ctx, cancel := context.WithTimeout(j.closing, via.host.ConnectTimeout)
 	conn, err := j.connect(ctx, via.host)
 	cancel()
 	var c *jumpConn
 	j.mu.Lock()
-	via.dialing = nil
+	via.dialing, via.files = nil, files
 	if err != nil {
 		d.err = at(via.host, err)
 		via.failed(d.err)
@@ -187,6 +191,11 @@ func (via *jump) dial(d *dialing) {
 	if c != nil {
 		c.own()
 	}
+}
+
+// changed reports whether a person may have mended what keeps us out. The caller holds the lock.
+func (via *jump) changed() bool {
+	return Persistent(via.failure) && !slices.Equal(*via.files, *via.jumps.files.look(via.host))
 }
 
 // failed remembers err for all hosts behind the jump host, with full jitter.

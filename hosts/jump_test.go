@@ -235,6 +235,12 @@ func TestJumpHostRefusesTheKey(t *testing.T) {
 		if err := pool.Connect(t.Context(), l.host("web-01", &mended)); err != nil {
 			t.Errorf("with other settings: %v", err)
 		}
+		l.write(t, "id", string(private)) // The bastion's key now, and no longer that of the hosts behind it.
+		time.Sleep(2 * time.Second)
+		wantOutcome(t, pool.Connect(t.Context(), fleet[0]), hosts.AuthFailed, "")
+		if n := bastion.Accepted(); n != 4 {
+			t.Errorf("%d attempts after the key was changed, want the two before, the one with other settings, and one", n)
+		}
 	})
 }
 

@@ -51,7 +51,7 @@ type link struct {
 func New(config Config) *Pool {
 	p := &Pool{dial: config.Dial, links: make(map[string]*link)}
 	p.closing, p.end = context.WithCancel(context.Background())
-	p.jumps = newJumps(p.closing, cmp.Or(config.TunnelsPerConnection, tunnelsPerConnection), p.connect, &p.counts)
+	p.jumps = newJumps(p, cmp.Or(config.TunnelsPerConnection, tunnelsPerConnection))
 	return p
 }
 
