@@ -9,40 +9,60 @@ import (
 	"time"
 )
 
-// The sections of an answer, in their order. There is one SectionUnits for each group.
+// The sections of the answer to a [Query], in their order. There is one SectionUnits for each group.
 const (
 	SectionManager = "manager"
 	SectionBoot    = "boot"
 	SectionUnits   = "units"
 )
 
+// The sections of the answer to a [Listing], in their order; each is called as the verb of systemctl that prints it.
+const (
+	SectionLoaded    = "list-units"
+	SectionInstalled = "list-unit-files"
+)
+
 // maxCommand leaves room below MAX_ARG_STRLEN of Linux, 128 KiB, since sshd hands the whole command to the login shell
 // as one argument.
 const maxCommand = 100 << 10
 
-// script runs on the host as `sh -c script sh NONCE MANAGER-PROPERTIES GROUP...`, where a GROUP is
-// PROPERTY,PROPERTY.../UNIT,UNIT... It never changes from poll to poll, so that a forced command can compare it byte by
-// byte. It forks for nothing but systemctl, stops at the first systemctl that fails, and ends with its exit status.
+var errOther = errors.New("not a command of this program, or of another version of it")
+
+// The scripts run on the host as `sh -c SCRIPT sh NONCE ARGUMENT...`. They never change from poll to poll, so that a forced
+// command can compare them byte by byte. They fork for nothing but systemctl, stop at the first systemctl that fails, and
+// end with its exit status.
 //
-// The trap makes it outlive SIGTERM for as long as systemctl does. Without, timeout(1) would see its child gone, never
+// The trap makes a script outlive SIGTERM for as long as systemctl does. Without, timeout(1) would see its child gone, never
 // send SIGKILL, and leave behind a systemctl that ignores SIGTERM and holds the SSH session open. Behind a trap no END
 // marker is printed, whatever systemctl had to say.
 //
-// It is quoted once more for a login shell that may be csh or fish: no newline, no single quote, no exclamation mark,
-// no doubled backslash. Below 1,000 bytes it also fits into one word of an old csh.
-const script = `trap "exit 124" TERM; exec </dev/null; set -f; IFS=,; export LC_ALL=C TZ=UTC SYSTEMD_COLORS=0 SYSTEMD_PAGER=; n=$1 i=; ` +
-	`b() { printf "\n--BEGIN-%s %s\n" "$n" "$1"; }; ` +
-	`e() { r=$?; printf "\n--END-%s %s %d\n" "$n" "$1" "$r"; [ "$r" = 0 ] || exit "$r"; }; ` +
-	`s() { systemctl --no-pager --no-ask-password show "$@"; }; ` +
-	`b manager; s "--property=$2"; e manager; ` +
-	`b boot; { read -r i </proc/sys/kernel/random/boot_id; } 2>/dev/null; printf "%s\n" "$i"; e boot; shift 2; ` +
-	`for g do b units; s "--property=${g%%/*}" -- ${g#*/}; e units; done`
-
-// The fixed parts of a command. Of the login shell nothing is left (exec), and what still runs after the limit is
-// ended with SIGTERM to its process group, a second later with SIGKILL.
+// They are quoted once more for a login shell that may be csh or fish: no newline, no single quote, no exclamation mark,
+// no doubled backslash. Below 1,000 bytes they also fit into one word of an old csh.
 const (
-	commandStart  = "exec timeout -k 1 "
-	commandScript = " sh -c '" + script + "' sh "
+	prologue = `trap "exit 124" TERM; exec </dev/null; set -f; IFS=,; export LC_ALL=C TZ=UTC SYSTEMD_COLORS=0 SYSTEMD_PAGER=; n=$1; ` +
+		`b() { printf "\n--BEGIN-%s %s\n" "$n" "$1"; }; ` +
+		`e() { r=$?; printf "\n--END-%s %s %d\n" "$n" "$1" "$r"; [ "$r" = 0 ] || exit "$r"; }; `
+
+	// showScript takes MANAGER-PROPERTIES and then GROUPs, each PROPERTY,PROPERTY.../UNIT,UNIT...
+	showScript = prologue +
+		`s() { systemctl --no-pager --no-ask-password show "$@"; }; ` +
+		`b manager; s "--property=$2"; e manager; i=; ` +
+		`b boot; { read -r i </proc/sys/kernel/random/boot_id; } 2>/dev/null; printf "%s\n" "$i"; e boot; shift 2; ` +
+		`for g do b units; s "--property=${g%%/*}" -- ${g#*/}; e units; done`
+
+	// listScript takes GLOB,GLOB... It asks for shutdown.target too, which every host has, since systemctl >= 247 ends with
+	// exit status 1 where it finds no unit file.
+	listScript = prologue +
+		`g=$2; l() { b "$1"; systemctl --no-pager --no-ask-password --no-legend --full --plain --all "$1" -- shutdown.target $g; e "$1"; }; ` +
+		`l list-units; l list-unit-files`
+)
+
+// The fixed parts of a command around its time limit and its script. Of the login shell nothing is left (exec), and what
+// still runs after the limit is ended with SIGTERM to its process group, a second later with SIGKILL.
+const (
+	commandStart = "exec timeout -k 1 "
+	scriptStart  = " sh -c '"
+	scriptEnd    = "' sh "
 )
 
 // BeginMarker returns the line, with the newline before it, that opens a section on stdout.
@@ -66,31 +86,73 @@ type Group struct {
 }
 
 // A Request is what a command asks for, as the far side sees it. It answers with the sections in their order, each
-// between BeginMarker and EndMarker.
+// between BeginMarker and EndMarker. Where there are Globs, it is that of a [Listing], else that of a [Query].
 type Request struct {
 	Nonce             string
 	Limit             time.Duration
 	ManagerProperties []string
 	Groups            []Group
+	Globs             []string
 }
 
-// command writes r as a command line. Its words need no quotes: nothing in them but the backslash means anything to a
-// shell.
+// command writes r as a command line.
 func (r Request) command() string {
 	var line strings.Builder
-	line.WriteString(commandStart)
-	line.WriteString(formatSeconds(r.Limit))
-	line.WriteString(commandScript)
-	line.WriteString(r.Nonce)
-	line.WriteByte(' ')
-	line.WriteString(strings.Join(r.ManagerProperties, ","))
-	for _, group := range r.Groups {
+	script := showScript
+	if r.Globs != nil {
+		script = listScript
+	}
+	for _, part := range []string{commandStart, formatSeconds(r.Limit), scriptStart, script, scriptEnd, r.Nonce} {
+		line.WriteString(part)
+	}
+	word := func(parts ...string) {
 		line.WriteByte(' ')
-		line.WriteString(strings.Join(group.Properties, ","))
-		line.WriteByte('/')
-		line.WriteString(strings.ReplaceAll(strings.Join(group.Units, ","), `\`, `\\`))
+		for _, part := range parts {
+			line.WriteString(part)
+		}
+	}
+	if r.Globs != nil {
+		word(escape(strings.Join(r.Globs, ",")))
+		return line.String()
+	}
+	word(strings.Join(r.ManagerProperties, ","))
+	for _, group := range r.Groups {
+		word(strings.Join(group.Properties, ","), "/", escape(strings.Join(group.Units, ",")))
 	}
 	return line.String()
+}
+
+// special are the characters of unit names and globs that mean something to a login shell. A backslash before each of them
+// makes it plain to sh, csh and fish alike.
+const special = `\*?[]^`
+
+func escape(word string) string {
+	if !strings.ContainsAny(word, special) {
+		return word
+	}
+	var escaped strings.Builder
+	for _, char := range []byte(word) {
+		if strings.IndexByte(special, char) >= 0 {
+			escaped.WriteByte('\\')
+		}
+		escaped.WriteByte(char)
+	}
+	return escaped.String()
+}
+
+// unescape undoes escape. What else it is given comes out as something that escape writes in another way.
+func unescape(word string) string {
+	if !strings.Contains(word, `\`) {
+		return word
+	}
+	plain := make([]byte, 0, len(word))
+	for i := 0; i < len(word); i++ {
+		if word[i] == '\\' && i+1 < len(word) {
+			i++
+		}
+		plain = append(plain, word[i])
+	}
+	return string(plain)
 }
 
 // formatSeconds writes limit as timeout(1) takes it: with a fraction, which GNU coreutils knows since before 8.21.
@@ -99,49 +161,72 @@ func formatSeconds(limit time.Duration) string {
 	return strconv.FormatFloat(milliseconds/1000, 'f', -1, 64)
 }
 
-// ParseCommand returns what cmd asks for. It is strict: it takes what Query.Command writes and refuses everything
-// else, the same in other words included. Property names are only checked for their form, since another version of this
-// program may ask for others; whoever answers decides which ones to tell.
+// ParseCommand returns what cmd asks for. It is strict: it takes what Query.Command and Listing.Command write and refuses
+// everything else, the same in other words included. Property names are only checked for their form, since another version
+// of this program may ask for others; whoever answers decides which ones to tell.
 func ParseCommand(cmd string) (Request, error) {
-	timing, arguments, ok := strings.Cut(cmd, commandScript)
-	seconds, startsSo := strings.CutPrefix(timing, commandStart)
+	line, startsSo := strings.CutPrefix(cmd, commandStart)
+	seconds, line, ok := strings.Cut(line, scriptStart)
 	if !ok || !startsSo {
-		return Request{}, errors.New("not a command of this program, or of another version of it")
+		return Request{}, errOther
 	}
 	limit, err := strconv.ParseFloat(seconds, 64)
 	if err != nil || !(limit > 0 && limit < math.MaxInt32) {
 		return Request{}, fmt.Errorf("time limit %q: not a number of seconds", seconds)
 	}
-	words := strings.Split(arguments, " ")
-	if !isNonce(words[0]) || len(words) < 2 {
-		return Request{}, errors.New("nonce or manager properties missing")
+	request := Request{Limit: time.Duration(math.Round(limit*1000)) * time.Millisecond}
+	if arguments, ok := strings.CutPrefix(line, showScript+scriptEnd); ok {
+		err = request.parseShow(strings.Split(arguments, " "))
+	} else if arguments, ok := strings.CutPrefix(line, listScript+scriptEnd); ok {
+		err = request.parseList(strings.Split(arguments, " "))
+	} else {
+		err = errOther
 	}
-	request := Request{
-		Nonce:             words[0],
-		Limit:             time.Duration(math.Round(limit*1000)) * time.Millisecond,
-		ManagerProperties: strings.Split(words[1], ","),
+	if err == nil && request.command() != cmd {
+		err = errors.New("not written as this program writes commands")
 	}
-	if err := checkProperties(request.ManagerProperties); err != nil {
+	if err != nil {
 		return Request{}, err
+	}
+	return request, nil
+}
+
+func (r *Request) parseShow(words []string) error {
+	if !isNonce(words[0]) || len(words) < 2 {
+		return errors.New("nonce or manager properties missing")
+	}
+	r.Nonce, r.ManagerProperties = words[0], strings.Split(words[1], ",")
+	if err := checkProperties(r.ManagerProperties); err != nil {
+		return err
 	}
 	for _, word := range words[2:] {
 		group, err := parseGroup(word)
 		if err != nil {
-			return Request{}, err
+			return err
 		}
-		request.Groups = append(request.Groups, group)
+		r.Groups = append(r.Groups, group)
 	}
-	if request.command() != cmd {
-		return Request{}, errors.New("not written as this program writes commands")
+	return nil
+}
+
+func (r *Request) parseList(words []string) error {
+	if !isNonce(words[0]) || len(words) != 2 {
+		return errors.New("nonce or globs missing, or more behind them")
 	}
-	return request, nil
+	r.Nonce, r.Globs = words[0], strings.Split(unescape(words[1]), ",")
+	for _, glob := range r.Globs {
+		if err := CheckGlob(glob); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func parseGroup(word string) (Group, error) {
 	properties, units, _ := strings.Cut(word, "/")
 	group := Group{
 		Properties: strings.Split(properties, ","),
-		Units:      strings.Split(strings.ReplaceAll(units, `\\`, `\`), ","),
+		Units:      strings.Split(unescape(units), ","),
 	}
 	for _, name := range group.Units {
 		if err := CheckUnitName(name); err != nil {

@@ -48,16 +48,18 @@ func TestCommandRefuses(t *testing.T) {
 	}
 }
 
-// TestScript keeps the script such that every login shell passes it on as it is.
+// TestScript keeps the scripts such that every login shell passes them on as they are.
 func TestScript(t *testing.T) {
 	t.Parallel()
-	for _, bad := range []string{"\n", "'", "!", "`", `\\`} {
-		if strings.Contains(script, bad) {
-			t.Errorf("the script contains %q", bad)
+	for name, script := range map[string]string{"show": showScript, "list": listScript} {
+		for _, bad := range []string{"\n", "'", "!", "`", `\\`} {
+			if strings.Contains(script, bad) {
+				t.Errorf("the script %s contains %q", name, bad)
+			}
 		}
-	}
-	if len(script) > 1000 {
-		t.Errorf("the script has %d bytes", len(script))
+		if len(script) > 1000 {
+			t.Errorf("the script %s has %d bytes", name, len(script))
+		}
 	}
 }
 

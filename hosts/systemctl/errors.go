@@ -2,6 +2,7 @@ package systemctl
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -24,7 +25,7 @@ var (
 // A CommandError says that systemctl ran, or could not be started, and ended badly. ExitCode 0 means that it claimed
 // success and printed nothing at all, as it does in a chroot.
 type CommandError struct {
-	Section  string // SectionManager or SectionUnits
+	Section  string // what was asked for
 	ExitCode int    // of systemctl, or 126 and 127 of the shell that did not find it
 	Stderr   string // the last lines on stderr, trimmed, separated by "\n", at most 512 bytes; may be empty
 }
@@ -32,13 +33,18 @@ type CommandError struct {
 // Error gives the exit status and what systemctl said, on one line.
 func (e *CommandError) Error() string {
 	said := strings.ReplaceAll(e.Stderr, "\n", "; ")
-	if said == "" {
+	ran := "systemctl show (" + e.Section + ")"
+	switch {
+	case e.Section == SectionLoaded || e.Section == SectionInstalled:
+		ran = "systemctl " + e.Section
+		said = cmp.Or(said, "no message")
+	case said == "":
 		said = "no message (before systemd 233 this is a property that the host's version does not know)"
 	}
 	if e.ExitCode == 0 {
-		return fmt.Sprintf("systemctl show (%s) printed nothing: %s", e.Section, said)
+		return fmt.Sprintf("%s printed nothing: %s", ran, said)
 	}
-	return fmt.Sprintf("systemctl show (%s) ended with exit status %d: %s", e.Section, e.ExitCode, said)
+	return fmt.Sprintf("%s ended with exit status %d: %s", ran, e.ExitCode, said)
 }
 
 // A NoAnswerError says that the script on the host never began: there is no marker of this poll in the output. What is

@@ -93,7 +93,7 @@ func FuzzCommand(f *testing.F) {
 		if got.Limit < query.Limit || got.Limit-query.Limit >= time.Millisecond {
 			t.Errorf("limit %v, asked for %v", got.Limit, query.Limit)
 		}
-		_, words, _ := strings.Cut(command, commandScript)
+		_, words, _ := strings.Cut(command, showScript+scriptEnd)
 		for _, char := range []byte(words) {
 			if !isUnitNameChar(char) && char != ' ' && char != ',' && char != '/' {
 				t.Errorf("%q in %s may mean something to a shell", char, words)

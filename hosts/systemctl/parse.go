@@ -55,14 +55,16 @@ func (q Query) Parse(stdout, stderr []byte) (Answer, error) {
 type answerOutput struct {
 	nonce          string
 	stdout, stderr []byte
+	begun          bool // a section was found
 }
 
 // section returns the bytes of the next section, which must have that name and have ended well.
 func (o *answerOutput) section(name string) ([]byte, error) {
 	_, rest, found := bytes.Cut(o.stdout, []byte(BeginMarker(o.nonce, name)))
-	if !found && name == SectionManager {
+	if !found && !o.begun {
 		return nil, &NoAnswerError{Stdout: firstLines(o.stdout), Stderr: lastLines(o.stderr)}
 	}
+	o.begun = true
 	content, rest, ended := bytes.Cut(rest, []byte(endMarkerStart(o.nonce, name)))
 	status, rest, complete := bytes.Cut(rest, []byte("\n"))
 	if !found || !ended || !complete {

@@ -151,7 +151,7 @@ func TestParseNoAnswer(t *testing.T) {
 			"x--BEGIN",
 		},
 		"the command itself": {
-			"\n" + script, "", NoAnswerError{Stdout: shorten([]string{script})}, "exec",
+			"\n" + showScript, "", NoAnswerError{Stdout: shorten([]string{showScript})}, "exec",
 		},
 		"long and not UTF-8": {
 			strings.Repeat("é", 300) + "\xff\n", "\xff", NoAnswerError{Stdout: strings.Repeat("é", 254) + "…", Stderr: "?"}, "é…; ?",
@@ -260,7 +260,7 @@ func TestParseIgnoresNoise(t *testing.T) {
 		"older answer":                 strings.ReplaceAll(answer(manager219, shown("x.service")), testNonce, otherNonce) + clean,
 		"marker that does not count":   "--BEGIN-" + testNonce + " manager\n" + clean,
 		"marker of another section":    BeginMarker(testNonce, "units ") + clean,
-		"markers of the command line":  "+ " + script + clean,
+		"markers of the command line":  "+ " + showScript + clean,
 		"bytes that are not UTF-8":     "\xff\x00\r\n" + clean,
 		"lines that are no properties": strings.Replace(clean, "Names=", "no property\n=\n=x\nX\nFuture=1\nFuture=2\nNames=", 1),
 	} {

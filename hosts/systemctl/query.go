@@ -42,11 +42,8 @@ func isNonce(text string) bool {
 // another one if the nonce or the limit is none, or if the command would be longer than 100 KiB (Linux passes at most
 // 128 KiB to a login shell as one argument).
 func (q Query) Command() (string, error) {
-	switch {
-	case !isNonce(q.Nonce):
-		return "", fmt.Errorf("nonce %q: not 32 characters of 0-9a-f", q.Nonce)
-	case q.Limit <= 0:
-		return "", fmt.Errorf("time limit %v of the remote command: not positive", q.Limit)
+	if err := checkAsking(q.Nonce, q.Limit); err != nil {
+		return "", err
 	}
 	for _, name := range q.Units {
 		if err := CheckUnitName(name); err != nil {
@@ -63,6 +60,17 @@ func (q Query) Command() (string, error) {
 			len(q.Units), len(command), maxCommand)
 	}
 	return command, nil
+}
+
+// checkAsking checks what every command has.
+func checkAsking(nonce string, limit time.Duration) error {
+	switch {
+	case !isNonce(nonce):
+		return fmt.Errorf("nonce %q: not 32 characters of 0-9a-f", nonce)
+	case limit <= 0:
+		return fmt.Errorf("time limit %v of the remote command: not positive", limit)
+	}
+	return nil
 }
 
 // A unitGroup is a Group that knows where its units stand in the query.

@@ -21,6 +21,8 @@ stubborn) trap "" TERM; while :; do sleep 60; done;;
 fail) echo "Failed to get properties: Access denied" >&2; exit 1;;
 captured)
 	case " $* " in
+	*" list-units -- "*) cat "$CAPTURES/list-units.txt";;
+	*" list-unit-files -- "*) cat "$CAPTURES/list-unit-files.txt";;
 	*" -- "*) cat "$CAPTURES/units.txt";;
 	*) cat "$CAPTURES/manager.txt";;
 	esac
@@ -39,8 +41,11 @@ type remote struct {
 	env   []string
 }
 
+// A question is a Query or a Listing.
+type question interface{ Command() (string, error) }
+
 // run returns what the login shell printed, its exit status (-1 for a signal) and its process id.
-func (r remote) run(t *testing.T, query Query, env ...string) (stdout, stderr []byte, status, pid int) {
+func (r remote) run(t *testing.T, query question, env ...string) (stdout, stderr []byte, status, pid int) {
 	t.Helper()
 	command, err := query.Command()
 	if err != nil {
@@ -84,6 +89,7 @@ func TestShells(t *testing.T) {
 		}
 		host := remote{shell, env}
 		t.Run(name+"/arguments", func(t *testing.T) { testArguments(t, host) })
+		t.Run(name+"/listing", func(t *testing.T) { testListingArguments(t, host) })
 		t.Run(name+"/captured", func(t *testing.T) { testCaptured(t, host) })
 		t.Run(name+"/failure", func(t *testing.T) { testFailure(t, host) })
 		t.Run(name+"/absent", func(t *testing.T) { testAbsent(t, host) })
@@ -129,6 +135,37 @@ func testArguments(t *testing.T, host remote) {
 	}
 }
 
+// testListingArguments has a glob of everything that a shell might expand, in a folder with a file that it matches.
+func testListingArguments(t *testing.T, host remote) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"a.service", "b1", `c\x2dd`} {
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	listing := Listing{
+		Nonce: NewNonce(), Limit: time.Minute,
+		Globs: []string{"*", "*.service", "b?", "[a-c]1", "[!a]?", "[^a]?", `c\x2d*`, `\\?`, "?", "a:b@c_d-e.mount"},
+	}
+	stdout, stderr, status, pid := host.run(t, listing)
+	if status != 0 || len(stderr) > 0 {
+		t.Fatalf("exit status %d, stderr %s", status, stderr)
+	}
+	section := func(verb string) string {
+		return BeginMarker(listing.Nonce, verb) + "called by SH of " + strconv.Itoa(pid) + "\nin C UTC colors=0 pager=\n<" +
+			strings.Join([]string{"--no-pager", "--no-ask-password", "--no-legend", "--full", "--plain", "--all", verb, "--", "shutdown.target",
+				"*", "*.service", "b?", "[a-c]1", "[^a]?", "[^a]?", `c\x2d*`, `\\?`, "?", "a:b@c_d-e.mount"}, ">\n<") +
+			">\n" + EndMarker(listing.Nonce, verb, 0)
+	}
+	_, rest, _ := strings.Cut(string(stdout), "called by ")
+	sh, _, _ := strings.Cut(rest, " ")
+	got := strings.ReplaceAll(string(stdout), "called by "+sh+" ", "called by SH ")
+	if diff := cmp.Diff(section(SectionLoaded)+section(SectionInstalled), got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func testCaptured(t *testing.T, host remote) {
 	t.Helper()
 	query := Query{Nonce: NewNonce(), Limit: time.Minute, Units: capturedUnits()}
@@ -139,6 +176,13 @@ func testCaptured(t *testing.T, host remote) {
 	}
 	if got.Manager.VersionNumber != 252 || len(got.BootID) != 36 || len(got.Units) != 15 || got.Units[2].StatusText == "" {
 		t.Errorf("Parse = %+v", got)
+	}
+
+	listing := Listing{Nonce: NewNonce(), Limit: time.Minute, Globs: []string{"worker@*", "back*"}}
+	stdout, stderr, status, _ = host.run(t, listing, "FAKE=captured")
+	names, err := listing.Parse(append([]byte("Welcome!"), stdout...), stderr)
+	if diff := cmp.Diff([]string{"backup.service", "backup.timer", "worker@1.service"}, names); diff != "" || err != nil || status != 0 {
+		t.Errorf("exit status %d, %v\n%s", status, err, diff)
 	}
 }
 
@@ -151,6 +195,14 @@ func testFailure(t *testing.T, host remote) {
 	want := CommandError{Section: SectionManager, ExitCode: 1, Stderr: "Failed to get properties: Access denied"}
 	if !ok || *got != want || status != 1 {
 		t.Errorf("exit status %d, error %v", status, err)
+	}
+
+	listing := Listing{Nonce: NewNonce(), Limit: time.Minute, Globs: []string{"*"}}
+	stdout, stderr, status, _ = host.run(t, listing, "FAKE=fail")
+	_, err = listing.Parse(stdout, stderr)
+	got, ok = errors.AsType[*CommandError](err)
+	if want.Section = SectionLoaded; !ok || *got != want || status != 1 {
+		t.Errorf("listing: exit status %d, error %v", status, err)
 	}
 }
 
