@@ -86,7 +86,7 @@ func recogniseLine(line string) Outcome {
 		return NoSystemd
 	case has("systemctl: command not found", "systemctl: not found", "systemctl: No such file or directory"):
 		return NoSystemd
-	case has("Failed to get properties: ", "Failed to list units: ") &&
+	case has("Failed to get properties: ", "Failed to list units: ", "Failed to list unit files: ") &&
 		has("Connection timed out", "Transport endpoint is not connected", "timed out", "Connection reset by peer"):
 		return Timeout
 	case has(": Access denied", "SELinux policy denies access", "systemctl: Permission denied") || bus && has("Permission denied"):

@@ -41,10 +41,12 @@ func TestRecognise(t *testing.T) {
 		{"Failed to get properties: Activation of org.freedesktop.systemd1 timed out", Timeout},
 		{"Failed to get properties: Connection reset by peer", Timeout},
 		{"Failed to list units: Connection timed out", Timeout},
+		{"Failed to list unit files: Connection timed out", Timeout},
 
 		{"Failed to get properties: Access denied", Denied},
 		{"Failed to get properties: SELinux policy denies access.", Denied},
 		{"Failed to list units: Access denied", Denied},
+		{"Failed to list unit files: Access denied", Denied},
 		{"bash: /usr/bin/systemctl: Permission denied", Denied},
 		{"This account is currently not available.", Denied},
 		{"System is booting up. Unprivileged users are not permitted to log in yet. Please come back later. For technical details, see pam_nologin(8).", Denied},

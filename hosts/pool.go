@@ -43,8 +43,9 @@ type link struct {
 	turn    chan struct{} // holds a value while someone uses the link
 	conn    *conn         // nil when there is none
 	version int           // of systemd as last seen, 0 before that; it outlives the connection
+	globs   globs         // likewise
+	cured   time.Time     // when a healthy connection was given up because of its sessions
 	files   atomic.Pointer[[]*fileLook]
-	cured   time.Time // when a healthy connection was given up because of its sessions
 }
 
 // New returns an empty pool.
@@ -99,7 +100,9 @@ func (p *Pool) Poll(ctx context.Context, h inventory.Host) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, at(h, err)
 	}
-	return Snapshot{Manager: answer.Manager, BootID: answer.BootID, Units: answer.Units, Took: time.Since(started)}, nil
+	return Snapshot{
+		Manager: answer.Manager, BootID: answer.BootID, Units: answer.Units, Took: time.Since(started), GlobsErr: l.globs.err,
+	}, nil
 }
 
 // Connected reports whether h has a connection that stood when last heard of.
@@ -176,13 +179,17 @@ func (l *link) drop() {
 
 // ask runs one query on the standing connection, and a second one when the first showed a systemd that must be asked in another way.
 func (l *link) ask(ctx context.Context, h inventory.Host) (systemctl.Answer, error) {
+	units, err := l.units(ctx, h)
+	if err != nil {
+		return systemctl.Answer{}, err
+	}
 	for {
-		query := systemctl.Query{Nonce: systemctl.NewNonce(), Units: h.Units, Version: l.version, Limit: h.Timeout * 9 / 10}
+		query := systemctl.Query{Nonce: systemctl.NewNonce(), Units: units, Version: l.version, Limit: timeLeft(ctx) * 9 / 10}
 		command, err := query.Command()
 		if err != nil {
 			return systemctl.Answer{}, fail(CommandFailed, "%w", err)
 		}
-		out, err := l.exec(ctx, command, answerLimit(len(h.Units)))
+		out, err := l.exec(ctx, command, answerLimit(len(units)))
 		if err != nil {
 			return systemctl.Answer{}, err
 		}
@@ -193,6 +200,7 @@ func (l *link) ask(ctx context.Context, h inventory.Host) (systemctl.Answer, err
 		asked := l.version
 		l.version = answer.Manager.VersionNumber
 		if !answer.Regroup || asked == l.version {
+			l.globs.learn(&answer, len(h.Units))
 			return answer, nil
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,6 +15,7 @@ const maxUnitBytes = 64 << 10
 var (
 	unitChars = regexp.MustCompile(`^[A-Za-z0-9:_.\\@-]{1,255}$`)
 	globChars = regexp.MustCompile(`^[A-Za-z0-9:_.\\@*?!^\[\]-]{1,255}$`)
+	globParts = regexp.MustCompile(`^([A-Za-z0-9:_.\\@*?-]|\[[!^]?[A-Za-z0-9:_.\\@-]+\])+$`)
 	// unitRange is a range of numbers of several digits, which a glob cannot say.
 	unitRange = regexp.MustCompile(`\[([0-9]{2,}-[0-9]+|[0-9]+-[0-9]{2,})\]`)
 )
@@ -103,10 +103,9 @@ func checkGlob(glob string) error {
 		return fmt.Errorf("unit glob %q begins with -; write [-] for that character", glob)
 	case unitRange.MatchString(glob):
 		return fmt.Errorf("unit glob %q has a range of numbers, but a glob's brackets stand for one character; list the units", glob)
-	}
-	// To systemctl a backslash is itself (FNM_NOESCAPE), since unit names have them.
-	if _, err := path.Match(strings.ReplaceAll(glob, `\`, `x`), ""); err != nil {
-		return fmt.Errorf("unit glob %q has brackets that do not match; close each [ with ]", glob)
+	case !globParts.MatchString(glob):
+		return fmt.Errorf("unit glob %q has brackets that do not match or hold more than letters, digits and : _ . \\ @ -; "+
+			"close each [ with ]", glob)
 	}
 	return nil
 }

@@ -31,12 +31,15 @@ func TestUnitName(t *testing.T) {
 }
 
 func TestCheckGlob(t *testing.T) {
-	for _, glob := range []string{"*", "nginx*", "app-[ab]*.service", "app-[!a].timer", `a\x2d*`, "worker@*", "worker@[1-4].service"} {
+	for _, glob := range []string{"*", "nginx*", "app-[ab]*.service", "app-[!a].timer", `a\x2d*`, "worker@*", "worker@[1-4].service", "[-]*", "[^a-]*"} {
 		if err := checkGlob(glob); err != nil {
 			t.Error(err)
 		}
 	}
-	for _, glob := range []string{"-*", "a b*", "$(a)*", "a[", "a[01-20]", "[1-10]*", "*'", strings.Repeat("*", 256)} {
+	for _, glob := range []string{
+		"-*", "a b*", "$(a)*", "a[", "a[01-20]", "[1-10]*", "*'", strings.Repeat("*", 256), "a!b*", "[]", "[!]*", "[[:digit:]]*",
+		"[a!]*", "a]*", "[]a]*",
+	} {
 		if err := checkGlob(glob); err == nil {
 			t.Errorf("%q is accepted", glob)
 		}

@@ -174,14 +174,8 @@ func ParseCommand(cmd string) (Request, error) {
 	if err != nil || !(limit > 0 && limit < math.MaxInt32) {
 		return Request{}, fmt.Errorf("time limit %q: not a number of seconds", seconds)
 	}
-	request := Request{Limit: time.Duration(math.Round(limit*1000)) * time.Millisecond}
-	if arguments, ok := strings.CutPrefix(line, showScript+scriptEnd); ok {
-		err = request.parseShow(strings.Split(arguments, " "))
-	} else if arguments, ok := strings.CutPrefix(line, listScript+scriptEnd); ok {
-		err = request.parseList(strings.Split(arguments, " "))
-	} else {
-		err = errOther
-	}
+	request, err := parseQuestion(line)
+	request.Limit = time.Duration(math.Round(limit*1000)) * time.Millisecond
 	if err == nil && request.command() != cmd {
 		err = errors.New("not written as this program writes commands")
 	}
@@ -191,35 +185,46 @@ func ParseCommand(cmd string) (Request, error) {
 	return request, nil
 }
 
-func (r *Request) parseShow(words []string) error {
-	if !isNonce(words[0]) || len(words) < 2 {
-		return errors.New("nonce or manager properties missing")
+// parseQuestion reads a script and what stands behind it.
+func parseQuestion(line string) (Request, error) {
+	if arguments, ok := strings.CutPrefix(line, showScript+scriptEnd); ok {
+		return parseShow(strings.Split(arguments, " "))
 	}
-	r.Nonce, r.ManagerProperties = words[0], strings.Split(words[1], ",")
-	if err := checkProperties(r.ManagerProperties); err != nil {
-		return err
+	if arguments, ok := strings.CutPrefix(line, listScript+scriptEnd); ok {
+		return parseList(strings.Split(arguments, " "))
+	}
+	return Request{}, errOther
+}
+
+func parseShow(words []string) (Request, error) {
+	if !isNonce(words[0]) || len(words) < 2 {
+		return Request{}, errors.New("nonce or manager properties missing")
+	}
+	request := Request{Nonce: words[0], ManagerProperties: strings.Split(words[1], ",")}
+	if err := checkProperties(request.ManagerProperties); err != nil {
+		return Request{}, err
 	}
 	for _, word := range words[2:] {
 		group, err := parseGroup(word)
 		if err != nil {
-			return err
+			return Request{}, err
 		}
-		r.Groups = append(r.Groups, group)
+		request.Groups = append(request.Groups, group)
 	}
-	return nil
+	return request, nil
 }
 
-func (r *Request) parseList(words []string) error {
+func parseList(words []string) (Request, error) {
 	if !isNonce(words[0]) || len(words) != 2 {
-		return errors.New("nonce or globs missing, or more behind them")
+		return Request{}, errors.New("nonce or globs missing, or more behind them")
 	}
-	r.Nonce, r.Globs = words[0], strings.Split(unescape(words[1]), ",")
-	for _, glob := range r.Globs {
+	request := Request{Nonce: words[0], Globs: strings.Split(unescape(words[1]), ",")}
+	for _, glob := range request.Globs {
 		if err := CheckGlob(glob); err != nil {
-			return err
+			return Request{}, err
 		}
 	}
-	return nil
+	return request, nil
 }
 
 func parseGroup(word string) (Group, error) {

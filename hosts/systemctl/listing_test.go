@@ -135,17 +135,20 @@ func TestListingParse(t *testing.T) {
 			[]string{"b.service", "c.service", "shutdown.target"},
 		},
 		"states": {
-			[]string{"*.service"}, shutdownLoaded,
+			[]string{"*.service"},
+			shutdownLoaded,
 			"a.service alias -\nb.service masked enabled\nc.service indirect enabled\nd.service bad -\ne.service linked-runtime\nf.service generated -\n",
 			[]string{"a.service", "b.service", "c.service", "d.service", "e.service", "f.service"},
 		},
 		"templates and other types": {
-			[]string{"*"}, "old.snapshot loaded active active my.service loaded a b\nbus.busname loaded active running\n" + shutdownLoaded,
+			[]string{"*"},
+			"old.snapshot loaded active active my.service loaded a b\nbus.busname loaded active running\n" + shutdownLoaded,
 			"a@.service indirect enabled\na@b.service enabled\n@.timer static\n",
 			[]string{"a@b.service", "shutdown.target"},
 		},
 		"escapes": {
-			[]string{`*\x2d*`}, `system-a\x2db.slice loaded active active A` + "\n" + `a-b.slice loaded active active A`, shutdownInstalled,
+			[]string{`*\x2d*`},
+			`system-a\x2db.slice loaded active active A` + "\n" + `a-b.slice loaded active active A`, shutdownInstalled,
 			[]string{`system-a\x2db.slice`},
 		},
 		"a description that looks like units": {

@@ -154,8 +154,10 @@ func testListingArguments(t *testing.T, host remote) {
 	}
 	section := func(verb string) string {
 		return BeginMarker(listing.Nonce, verb) + "called by SH of " + strconv.Itoa(pid) + "\nin C UTC colors=0 pager=\n<" +
-			strings.Join([]string{"--no-pager", "--no-ask-password", "--no-legend", "--full", "--plain", "--all", verb, "--", "shutdown.target",
-				"*", "*.service", "b?", "[a-c]1", "[^a]?", "[^a]?", `c\x2d*`, `\\?`, "?", "a:b@c_d-e.mount"}, ">\n<") +
+			strings.Join([]string{
+				"--no-pager", "--no-ask-password", "--no-legend", "--full", "--plain", "--all", verb, "--", "shutdown.target",
+				"*", "*.service", "b?", "[a-c]1", "[^a]?", "[^a]?", `c\x2d*`, `\\?`, "?", "a:b@c_d-e.mount",
+			}, ">\n<") +
 			">\n" + EndMarker(listing.Nonce, verb, 0)
 	}
 	_, rest, _ := strings.Cut(string(stdout), "called by ")
