@@ -19,6 +19,12 @@ func (h *host) answer(out []byte, request systemctl.Request, now time.Time) []by
 		out = content(out)
 		out = append(out, systemctl.EndMarker(request.Nonce, name, 0)...)
 	}
+	if request.Globs != nil {
+		patterns := append([]string{"shutdown.target"}, request.Globs...) // As the script has it.
+		section(systemctl.SectionLoaded, func(out []byte) []byte { return h.appendLoaded(out, patterns) })
+		section(systemctl.SectionInstalled, func(out []byte) []byte { return h.appendInstalled(out, patterns) })
+		return out
+	}
 	section(systemctl.SectionManager, func(out []byte) []byte {
 		return h.appendManager(out, request.ManagerProperties, now)
 	})

@@ -100,6 +100,49 @@ func TestUnitsThatAHostDoesNotHave(t *testing.T) {
 	}
 }
 
+func TestListing(t *testing.T) {
+	hosts := simulate(Config{Hosts: 5, Seed: 1})
+	find := func(group string) *host {
+		return hosts[slices.IndexFunc(hosts, func(h *host) bool { return h.group.name == group })]
+	}
+	for _, tt := range []struct {
+		group string
+		globs []string
+		want  string
+	}{
+		{"worker", []string{"worker@*"}, "worker@1.service worker@2.service"},
+		{"db", []string{"postgres*"}, "postgres.service postgresql.service"},
+		{"db", []string{"*.timer", "exim?.service"}, "backup.timer exim4.service"},
+		{"web", []string{"syslog*"}, ""},
+		{"web", []string{"*.target"}, "shutdown.target"},
+	} {
+		listing := systemctl.Listing{Nonce: systemctl.NewNonce(), Globs: tt.globs, Limit: time.Second}
+		command, err := listing.Command()
+		if err != nil {
+			t.Fatal(err)
+		}
+		request, err := systemctl.ParseCommand(command)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names, err := listing.Parse(find(tt.group).answer(nil, request, start()), nil)
+		if got := strings.Join(names, " "); got != tt.want || err != nil {
+			t.Errorf("%s, %q: %s (%v), want %s", tt.group, tt.globs, got, err, tt.want)
+		}
+	}
+	request := systemctl.Request{Nonce: "n", Globs: []string{"worker@*"}}
+	want := "\n--BEGIN-n list-units\n" +
+		"shutdown.target  loaded inactive dead    System Shutdown\n" +
+		"worker@1.service loaded active   running Job worker 1\n" +
+		"worker@2.service loaded active   running Job worker 2\n" +
+		"\n--END-n list-units 0\n\n--BEGIN-n list-unit-files\n" +
+		"shutdown.target static   -\nworker@.service indirect -\n" +
+		"\n--END-n list-unit-files 0\n"
+	if diff := cmp.Diff(want, string(find("worker").answer(nil, request, start()))); diff != "" {
+		t.Errorf("answer (-want +got):\n%s", diff)
+	}
+}
+
 func TestAlias(t *testing.T) {
 	hosts := simulate(Config{Hosts: 3, Seed: 1})
 	db := hosts[slices.IndexFunc(hosts, func(h *host) bool { return h.group.name == "db" })]

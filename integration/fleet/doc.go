@@ -1,5 +1,5 @@
 // Package fleet simulates hosts with systemd: real SSH servers on loopback, one per host, with keys of their own, that
-// answer the collector's real command as real hosts would. It is behind `service_manager demo` and the benchmarks.
+// answer the collector's real commands as real hosts would. It is behind `service_manager demo` and the benchmarks.
 //
 //	poll ──▶ sshtest.Server ──▶ station ──▶ host.advance(now) ──▶ host.answer
 //	                               │        events that became     what systemctl

@@ -82,7 +82,7 @@ func newInventoryFile(identity, known string, stations []*station) inventoryFile
 	}
 	for _, s := range stations {
 		h := s.host
-		file.Groups[h.group.name] = inventoryGroup{Units: h.group.watched()}
+		file.Groups[h.group.name] = inventoryGroup{Units: h.group.inInventory()}
 		addr := s.server.Addr()
 		file.Hosts = append(file.Hosts, inventoryHost{
 			Name: h.name, Address: addr.IP.String(), Group: h.group.name, SSH: hostPort{Port: addr.Port},

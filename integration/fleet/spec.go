@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"cmp"
+	"slices"
 	"time"
 )
 
@@ -14,6 +15,7 @@ type spec struct {
 	load        string // LoadState
 	fileState   string // UnitFileState
 	rare        bool   // not there on every third host of the group
+	glob        string // by which the inventory watches it, in place of its name
 
 	restartAfter time.Duration // from a crash to the restart; 0 for Restart=no
 	canReload    bool          // has ExecReload=
@@ -34,13 +36,24 @@ type group struct {
 	specs []*spec
 }
 
-// watched are the names that the inventory has.
+// watched are the names of what is watched.
 func (g *group) watched() []string {
 	var names []string
 	for _, s := range g.specs {
 		names = append(names, cmp.Or(s.alias, s.name))
 	}
 	return names
+}
+
+// inInventory is how the inventory says what is watched.
+func (g *group) inInventory() []string {
+	var units []string
+	for _, s := range g.specs {
+		if unit := cmp.Or(s.glob, s.alias, s.name); !slices.Contains(units, unit) {
+			units = append(units, unit)
+		}
+	}
+	return units
 }
 
 const mib = 1 << 20
@@ -145,7 +158,7 @@ func cacheSpecs() []*spec {
 
 func workerSpecs() []*spec {
 	worker := spec{
-		description: "Job worker", restartAfter: time.Second, statusText: "%d jobs/min",
+		glob: "worker@*.service", description: "Job worker", restartAfter: time.Second, statusText: "%d jobs/min",
 		typicalMemory: 190 * mib, typicalTasks: 4, typicalCPU: 0.4,
 	}
 	first, second := worker, worker
