@@ -94,6 +94,8 @@ func recogniseLine(line string) Outcome {
 	case has("This account is currently not available", "pam_nologin(8)", "Password change required but no TTY",
 		"This service allows sftp connections only"):
 		return Denied
+	case systemctl.IsWrapperRefusal(line):
+		return Denied
 	case has("sudo: a password is required", "sudo: a terminal is required", "sudo: sorry, you must have a tty", "is not in the sudoers file",
 		"is not allowed to execute"):
 		return Denied

@@ -1,7 +1,10 @@
 package hosts
 
 import (
+	"strings"
 	"testing"
+
+	"service_manager/hosts/systemctl"
 )
 
 // The texts are those that systemd 219 to 262, the shells, login programs and sudo print.
@@ -53,6 +56,8 @@ func TestRecognise(t *testing.T) {
 		{"System is going down. Unprivileged users are not permitted to log in anymore. For technical details, see pam_nologin(8).", Denied},
 		{"Password change required but no TTY available.", Denied},
 		{"This service allows sftp connections only.", Denied},
+		{"service_manager-report: refused (another command): this key may only report status; after an upgrade of the collector install " +
+			"this script anew: service_manager authorized-keys --wrapper", Denied},
 		{"sudo: a password is required", Denied},
 		{"sudo: a terminal is required to read the password; either use the -S option to read from standard input or configure an askpass helper", Denied},
 		{"sudo: sorry, you must have a tty to run sudo", Denied},
@@ -84,5 +89,15 @@ func TestOneLine(t *testing.T) {
 		if got := oneLine(in, 10); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
+	}
+}
+
+// A wrapper of another version refuses the query, and its whole advice must reach the operator.
+func TestWrapperRefusalIsTold(t *testing.T) {
+	said := "service_manager-report: refused (another property): this key may only report status; after an upgrade of the collector install " +
+		"this script anew: service_manager authorized-keys --wrapper\n"
+	got := explainAnswer(output{stderr: []byte(said), exit: 126}, &systemctl.NoAnswerError{Stderr: said})
+	if got.Outcome != Denied || !strings.HasSuffix(got.Error(), "install this script anew: service_manager authorized-keys --wrapper") {
+		t.Errorf("outcome %q, error %v", got.Outcome, got)
 	}
 }

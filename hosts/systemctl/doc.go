@@ -19,5 +19,6 @@
 // its Id and Names. A value that a host does not have is nil or "", never 0 and never a guess. Text that a service
 // smuggles into a value neither becomes a record nor changes one: it is an error or it is ignored.
 //
-// [ParseCommand] is the far side of the protocol, for simulated hosts.
+// [ParseCommand] is the far side of the protocol, for simulated hosts. [Wrapper] is a forced command for real ones: it has
+// its own copy of the constant scripts, so that a host and a key that are bound to it run no others.
 package systemctl

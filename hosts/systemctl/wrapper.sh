@@ -1,0 +1,93 @@
+#!/bin/sh
+# Lets an SSH key do nothing but tell service_manager the states of systemd's units. The key's line in authorized_keys:
+#
+#   restrict,command="@PATH@" ssh-ed25519 AAAA...
+#
+# What the client wants to run, sshd puts into SSH_ORIGINAL_COMMAND. It is compared and taken apart here, and never run: what
+# runs is the text in this file. All else ends with exit status 126, a line on stderr and one in the log (authpriv.warning).
+#
+# Written by `service_manager authorized-keys --wrapper`. Do not edit: write it again after an upgrade of the collector.
+set -fu
+LC_ALL=C IFS=' '
+export LC_ALL
+
+# shellcheck disable=SC2016 # They are for another shell.
+show='@SHOW@'
+
+# shellcheck disable=SC2016
+list='@LIST@'
+
+properties=' @PROPERTIES@ '
+maximum=@MAXIMUM@ # bytes
+
+# refuse WHY
+refuse() {
+	echo "@REFUSAL@ ($1): this key may only report status; after an upgrade of the collector install" \
+		"this script anew: service_manager authorized-keys --wrapper" >&2
+	from=${SSH_CONNECTION-unknown}
+	wanted=$(printf %.600s "${arguments-$command}" | tr -c ' -~' '?')
+	timeout 5 logger -t service_manager-report -p authpriv.warning \
+		"refused to ${LOGNAME-unknown} from ${from%% *} ($1): $wanted" </dev/null >/dev/null 2>&1
+	exit 126
+}
+
+# check_properties NAME,NAME...
+check_properties() {
+	case ,$1, in *,,*) refuse 'an empty property' ;; esac
+	IFS=,
+	for name in $1; do
+		case $properties in *" $name "*) ;; *) refuse 'another property' ;; esac
+	done
+	IFS=' '
+}
+
+# check_groups NONCE NAME,NAME... [NAME,NAME.../UNIT,UNIT...]...
+check_groups() {
+	[ $# -le 13 ] || refuse 'arguments' # There are eleven types of units.
+	check_properties "$2"
+	shift 2
+	for group; do
+		case $group in
+		*/*/* | *[]*?^[]*) refuse 'a unit' ;;
+		?*/?*) check_properties "${group%/*}" ;;
+		*) refuse 'arguments' ;;
+		esac
+	done
+}
+
+command=${SSH_ORIGINAL_COMMAND-}
+[ "$command" ] || refuse 'no command'
+[ ${#command} -le "$maximum" ] || refuse 'too long'
+
+# The start, byte by byte but for the limit, which is up to 999 seconds: 0.25, 7.2, 120.
+limit=${command#"@START@"}
+limit=${limit%%[!0-9.]*}
+start="@START@$limit@SCRIPT_START@"
+end="@SCRIPT_END@"
+case $command in
+"$start$show$end"*) question=$show ;;
+"$start$list$end"*) question=$list ;;
+*) refuse 'another command' ;;
+esac
+case $limit in
+*.*.* | *. | .* | 0[0-9]* | [0-9][0-9][0-9][0-9]*) refuse 'time limit' ;;
+*[1-9]*) ;;
+*) refuse 'time limit' ;;
+esac
+
+# Behind it words of names, in which a backslash protects the next character from the login shell, which did not run.
+arguments=${command#"$start$question$end"}
+case $arguments in *[!]A-Za-z0-9:_.,/@\\*?^[\ -]*) refuse 'a character' ;; esac
+case $arguments in *\\*) arguments=$(printf '%s\n' "$arguments" | sed 's/\\\(.\)/\1/g') ;; esac
+# shellcheck disable=SC2086 # It is split at spaces, and with "set -f" at nothing else.
+set -- $arguments
+[ $# -ge 2 ] || refuse 'arguments'
+case ${#1},$1 in 32,*[!0-9a-f]* | [!3]* | 3[!2]*) refuse 'nonce' ;; esac
+
+if [ "$question" = "$list" ]; then
+	case $#,$2 in 2,*/* | [!2]*) refuse 'arguments' ;; esac # NONCE GLOB,GLOB...
+else
+	check_groups "$@"
+fi
+
+exec timeout -k 1 "$limit" sh -c "$question" sh "$@"
