@@ -25,7 +25,7 @@ refuse() {
 	echo "@REFUSAL@ ($1): this key may only report status; after an upgrade of the collector install" \
 		"this script anew: service_manager authorized-keys --wrapper" >&2
 	from=${SSH_CONNECTION-unknown}
-	wanted=$(printf %.600s "${arguments-$command}" | tr -c ' -~' '?')
+	wanted=$(printf %.600s "${arguments:-$command}" | tr -c ' -~' '?')
 	timeout 5 logger -t service_manager-report -p authpriv.warning \
 		"refused to ${LOGNAME-unknown} from ${from%% *} ($1): $wanted" </dev/null >/dev/null 2>&1
 	exit 126
@@ -55,6 +55,7 @@ check_groups() {
 	done
 }
 
+arguments=
 command=${SSH_ORIGINAL_COMMAND-}
 [ "$command" ] || refuse 'no command'
 [ ${#command} -le "$maximum" ] || refuse 'too long'
@@ -82,10 +83,12 @@ case $arguments in *\\*) arguments=$(printf '%s\n' "$arguments" | sed 's/\\\(.\)
 # shellcheck disable=SC2086 # It is split at spaces, and with "set -f" at nothing else.
 set -- $arguments
 [ $# -ge 2 ] || refuse 'arguments'
-case ${#1},$1 in 32,*[!0-9a-f]* | [!3]* | 3[!2]*) refuse 'nonce' ;; esac
+[ ${#1} -eq 32 ] || refuse 'nonce'
+case $1 in *[!0-9a-f]*) refuse 'nonce' ;; esac
 
 if [ "$question" = "$list" ]; then
-	case $#,$2 in 2,*/* | [!2]*) refuse 'arguments' ;; esac # NONCE GLOB,GLOB...
+	[ $# -eq 2 ] || refuse 'arguments' # NONCE GLOB,GLOB...
+	case $2 in */*) refuse 'a glob' ;; esac
 else
 	check_groups "$@"
 fi
