@@ -28,6 +28,10 @@ func (s *schedule) conclude(ctx context.Context, w *watch, r result) {
 		before := w.outcome
 		w.learn(now, r.snapshot, r.err)
 		s.changes.note(now, w, before)
+		if r.snapshot.GlobsErr != nil {
+			s.config.Log.Warn("globs of units could not be resolved anew; the units found before are polled on",
+				slog.String("host", w.host.Name), slog.Any("err", r.snapshot.GlobsErr))
+		}
 		s.tell(w, a)
 		s.handBack(ctx, result{watch: w})
 	})
