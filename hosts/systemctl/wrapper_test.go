@@ -537,21 +537,26 @@ func TestWrapperAgrees(t *testing.T) {
 	}
 }
 
-// FuzzWrapper is TestWrapperAgrees with whatever the fuzzer comes up with.
+// FuzzWrapper is TestWrapperAgrees with whatever the fuzzer comes up with for a time limit and arguments.
 func FuzzWrapper(f *testing.F) {
 	for _, seed := range agreementSeeds(f) {
-		f.Add(seed)
+		limit, _, _ := strings.Cut(strings.TrimPrefix(seed, commandStart), " ")
+		f.Add(limit, strings.Contains(seed, listScript), seed[strings.Index(seed, scriptEnd)+len(scriptEnd):])
 	}
-	for _, command := range hostileCommands(f) {
-		if len(command) < 5000 {
-			f.Add(command)
-		}
-	}
+	f.Add("0", false, testNonce+" Id --host=evil")
+	f.Add("1e3", false, testNonce+" Id Id/a.service,,;id")
+	f.Add(" -s 9 1", true, testNonce+` \*,$\(id\)`)
 	h := newWrapperHost(f, "sh")
-	f.Fuzz(func(t *testing.T, command string) {
-		if len(command) > 8<<10 || strings.Contains(command, "\x00") { // Which no environment holds.
+	runs := 0
+	f.Fuzz(func(t *testing.T, limit string, list bool, arguments string) {
+		const most = 5000                                                                               // Each takes some milliseconds, and `make fuzz` wants a hundred thousand.
+		if runs++; runs > most || len(arguments) > 8<<10 || strings.Contains(limit+arguments, "\x00") { // Which no environment holds.
 			return
 		}
-		checkAgreement(t, h, command)
+		script := showScript
+		if list {
+			script = listScript
+		}
+		checkAgreement(t, h, commandStart+limit+scriptStart+script+scriptEnd+arguments)
 	})
 }
