@@ -5,6 +5,9 @@
 //	                   Pool.Poll    ──▶ conn.exec ──▶ systemctl.Query.Parse ──▶ Snapshot
 //	Host.Via       ──▶ jumps        ──▶ conn of the jump host ──▶ tunnel
 //
+// Globs among a host's units are resolved by one more command now and then; polled are the names that they stood for, so that
+// a unit that stops does not drop out of sight.
+//
 // # Guarantees
 //
 //   - Host keys are always verified against known_hosts (package knownhosts), those of jump hosts too; there is no way to switch that
