@@ -57,6 +57,24 @@ func TestLogsChangesOnly(t *testing.T) {
 	})
 }
 
+// Globs that could not be resolved anew are told of, though the poll is well.
+func TestLogsUnresolvedGlobs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pool := &fakePool{}
+		pool.poll = func(_ context.Context, host string) (hosts.Snapshot, error) {
+			s := snapshot()
+			if pool.polled(host) == 2 {
+				s.GlobsErr = failure(hosts.CommandFailed)
+			}
+			return s, nil
+		}
+		lines := logged(t, collector.Config{Hosts: fleet(1, 10*time.Second), Pool: pool}, time.Minute)
+		if len(lines) != 1 || lines[0].Level != "WARN" || lines[0].Host != "web-01" {
+			t.Errorf("log: %+v", lines)
+		}
+	})
+}
+
 // When thousands of hosts go away at once the log has a line for some of them, and one per second for all others.
 func TestLogSumsUpManyChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
