@@ -24,6 +24,8 @@ func (p *Pool) connect(ctx context.Context, h inventory.Host) (*conn, error) {
 	if err != nil {
 		return nil, &Error{Outcome: AuthFailed, Err: err, own: true}
 	}
+	trace := traceOf(ctx, h)
+	trace.offers(signer.PublicKey())
 	known, err := p.hostKeys.open(h.SSH.KnownHosts)
 	if err != nil {
 		return nil, &Error{Outcome: HostKeyUnknown, Err: err, own: true}
@@ -34,8 +36,9 @@ func (p *Pool) connect(ctx context.Context, h inventory.Host) (*conn, error) {
 		return nil, err
 	}
 	t := &transport{Conn: raw}
+	trace.reaches(t)
 	stop := context.AfterFunc(ctx, t.abort)
-	hs := handshake{host: h, transport: t, began: time.Now()}
+	hs := handshake{host: h, transport: t, began: time.Now(), trace: trace}
 	client, chans, reqs, err := ssh.NewClientConn(t, lookupAddress(h), hs.config(signer, known))
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
@@ -52,6 +55,7 @@ type handshake struct {
 	host      inventory.Host
 	transport *transport
 	began     time.Time
+	trace     *trace // nil: no one wants to know
 	keyError  *Error // the host key was refused
 	keyPassed bool   // the host key was accepted: what follows is authentication
 	banner    string // what sshd said to the user before authentication (sshd_config(5), Banner)
@@ -67,6 +71,7 @@ func (hs *handshake) config(signer ssh.Signer, known *knownHosts) *ssh.ClientCon
 		// Never a method of its own: it only notes what sshd says.
 		AuthCallback: hs.auth.note,
 		HostKeyCallback: func(name string, remote net.Addr, key ssh.PublicKey) error {
+			hs.trace.shows(key)
 			err := check(name, remote, key)
 			if err != nil {
 				hs.keyError, _ = errors.AsType[*Error](err)

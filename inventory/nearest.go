@@ -21,7 +21,7 @@ func nearest(name string, candidates iter.Seq[string], limit int) string {
 
 // didYouMean is "; did you mean X?" for the nearest candidate, else the advice.
 func didYouMean(name string, candidates iter.Seq[string], advice string) string {
-	if near := nearest(name, candidates, min((len(name)+2)/3, 3)); near != "" {
+	if near := Nearest(name, candidates); near != "" {
 		return fmt.Sprintf("; did you mean %q?", near)
 	}
 	return advice
@@ -72,4 +72,9 @@ func edit(differs bool) int {
 		return 1
 	}
 	return 0
+}
+
+// Nearest returns the candidate that someone who wrote name probably meant, or "".
+func Nearest(name string, candidates iter.Seq[string]) string {
+	return nearest(name, candidates, min((len(name)+2)/3, 3))
 }

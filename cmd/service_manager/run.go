@@ -71,7 +71,20 @@ func (a *app) sender(inv *inventory.Inventory, log *slog.Logger, once, dryRun bo
 	if len(inv.Broker.URLs) == 0 {
 		return nil, failed(exitUsage, fmt.Errorf("%s names no broker: add [broker] with a url, or use --dry-run", a.inventory))
 	}
-	config := publish.Config{
+	config := brokerConfig(inv, log)
+	if once {
+		config.Attempts = 1
+	}
+	p, err := publish.New(config)
+	if err != nil {
+		return nil, failed(exitUsage, err)
+	}
+	return p, nil
+}
+
+// brokerConfig says how to reach the inventory's broker.
+func brokerConfig(inv *inventory.Inventory, log *slog.Logger) publish.Config {
+	return publish.Config{
 		URLs:           inv.Broker.URLs,
 		Exchange:       inv.Broker.Exchange,
 		Declare:        publish.Declare(inv.Broker.Declare),
@@ -83,12 +96,4 @@ func (a *app) sender(inv *inventory.Inventory, log *slog.Logger, once, dryRun bo
 		MaxBody:        maxBody,
 		Log:            log,
 	}
-	if once {
-		config.Attempts = 1
-	}
-	p, err := publish.New(config)
-	if err != nil {
-		return nil, failed(exitUsage, err)
-	}
-	return p, nil
 }

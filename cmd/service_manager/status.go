@@ -52,8 +52,15 @@ func (a *app) status(ctx context.Context, selectors []string, onlyFailed bool, f
 		fmt.Fprintln(a.stderr, notice)
 	}
 	var seen tally
-	p := pipeline{inventory: inv, hosts: selected, observe: seen.observe, log: a.logger(slog.LevelError)}
-	if err := p.sweep(ctx); err != nil {
+	bar := newProgress(a.stderr, len(selected))
+	observe := func(s publish.Status) {
+		seen.observe(s)
+		bar.step(exitCode(s) != 0)
+	}
+	p := pipeline{inventory: inv, hosts: selected, observe: observe, log: a.logger(slog.LevelError)}
+	err = p.sweep(ctx)
+	bar.end()
+	if err != nil {
 		return err
 	}
 	statuses := seen.statuses()

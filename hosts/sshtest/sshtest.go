@@ -48,6 +48,8 @@ type Config struct {
 	// other since connecting failed. Until it returns the client gets no answer. The context ends when the connection does. Nil allows no
 	// tunnels.
 	Forward func(ctx context.Context, network, address string) (net.Conn, error)
+	// Version is how the server names itself, such as "SSH-2.0-OpenSSH_9.8". Empty means as golang.org/x/crypto/ssh does.
+	Version string
 }
 
 // A Server serves until it is closed.
@@ -94,7 +96,7 @@ func New(config Config) (*Server, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{config: config, ctx: ctx, stop: stop, conns: make(map[net.Conn]struct{})}
-	s.ssh = &ssh.ServerConfig{PublicKeyCallback: s.authenticate}
+	s.ssh = &ssh.ServerConfig{PublicKeyCallback: s.authenticate, ServerVersion: config.Version}
 	if config.Configure != nil {
 		config.Configure(s.ssh)
 	}

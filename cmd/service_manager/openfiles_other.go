@@ -1,0 +1,5 @@
+//go:build !unix
+
+package main
+
+func openFiles() (limit uint64, ok bool) { return 0, false }
