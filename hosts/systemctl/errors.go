@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 var (
@@ -93,10 +94,23 @@ func excerptOf(text []byte) []string {
 	var lines []string
 	for line := range bytes.Lines(text) {
 		if line = bytes.TrimSpace(line); len(line) > 0 {
-			lines = append(lines, strings.ToValidUTF8(string(line), "?"))
+			lines = append(lines, printable(line))
 		}
 	}
 	return lines
+}
+
+// printable keeps what a host said from doing anything to the terminal that shows it.
+func printable(line []byte) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsPrint(r):
+			return r
+		case unicode.IsSpace(r):
+			return ' '
+		}
+		return '·'
+	}, strings.ToValidUTF8(string(line), "?"))
 }
 
 func shorten(lines []string) string {
