@@ -155,7 +155,8 @@ func TestParseNoAnswer(t *testing.T) {
 		},
 		"escape sequences": {
 			"\x1b]0;title\a\x1b[2Jhello,\tworld\r\n", "\u202esdrawkcab\n",
-			NoAnswerError{Stdout: "·]0;title··[2Jhello, world", Stderr: "·sdrawkcab"}, "·[2J",
+			NoAnswerError{Stdout: "·]0;title··[2Jhello, world", Stderr: "·sdrawkcab"},
+			"·[2J",
 		},
 		"long and not UTF-8": {
 			strings.Repeat("é", 300) + "\xff\n", "\xff", NoAnswerError{Stdout: strings.Repeat("é", 254) + "…", Stderr: "?"}, "é…; ?",
