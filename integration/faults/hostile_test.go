@@ -7,18 +7,19 @@ import (
 
 	"service_manager/hosts"
 	"service_manager/integration/hostile"
+	"service_manager/inventory"
 )
 
-// TestHostileServers plays all acts at once beside healthy hosts, twice: what the first poll leaves behind must not change the second.
-func TestHostileServers(t *testing.T) {
-	s := newSite(t)
-	all, wants := s.neighbours(t), make(map[string]expectation)
-	for _, test := range []struct {
-		name  string
-		act   hostile.Act
-		hurry bool // it would take all the time there is
-		want  expectation
-	}{
+// A misdeed is an act and what must come of it.
+type misdeed struct {
+	name  string
+	act   hostile.Act
+	hurry bool // it would take all the time there is
+	want  expectation
+}
+
+func misdeeds() []misdeed {
+	return []misdeed{
 		{"silent", hostile.Silent(), true, want("no SSH banner", hosts.Timeout)},
 		{"hangs up", hostile.HangUp(), false, want("MaxStartups", hosts.Throttled)},
 		{"banner, a byte a second", hostile.SlowBanner(), true, want("handshake was not finished", hosts.Timeout)},
@@ -34,7 +35,7 @@ func TestHostileServers(t *testing.T) {
 		{"stalls behind the key exchange", hostile.Stall(4), true, want("authentication was not finished", hosts.Timeout)},
 		{"silent login", hostile.SilentLogin(), true, want("authentication was not finished", hosts.Timeout)},
 		{"refused login", hostile.RefuseLogin(), false, want("authorized_keys", hosts.AuthFailed)},
-		{"hangs up after login", hostile.HangUpAfterLogin(), false, want("connection lost", hosts.ProtocolError)},
+		{"hangs up after login", hostile.HangUpAfterLogin(), false, want("", hosts.ProtocolError, hosts.Unreachable)},
 		{"silent channel open", hostile.SilentOpen(), true, want("no answer within", hosts.Timeout)},
 		{"hangs up on channel open", hostile.HangUpOnOpen(), false, want("connection lost", hosts.ProtocolError)},
 		{"silent exec", hostile.SilentExec(), true, want("no answer within", hosts.Timeout)},
@@ -54,17 +55,31 @@ func TestHostileServers(t *testing.T) {
 		{"flood of requests", hostile.FloodRequests(), true, want("no answer within", hosts.Timeout)},
 		{"a thousand requests", hostile.Chatty(), false, want("", hosts.OK)},
 		{"healthy", hostile.Act{}, false, want("", hosts.OK)},
-	} {
-		_, h := s.hostile(t, fileName(test.name), test.act)
-		if test.hurry {
+	}
+}
+
+// misbehave starts a server for each misdeed. It returns their hosts, and what to expect of them by the hosts' names.
+func (s site) misbehave(t *testing.T) ([]inventory.Host, map[string]expectation) {
+	t.Helper()
+	var all []inventory.Host
+	wants := make(map[string]expectation)
+	for _, m := range misdeeds() {
+		_, h := s.hostile(t, fileName(m.name), m.act)
+		if m.hurry {
 			hurry(&h)
 		}
-		wants[h.Name] = test.want
-		all = append(all, h)
+		all, wants[h.Name] = append(all, h), m.want
 	}
-	o := observe(t, all...)
+	return all, wants
+}
+
+// TestHostileServers plays all acts at once beside healthy hosts, twice: what the first poll leaves behind must not change the second.
+func TestHostileServers(t *testing.T) {
+	s := newSite(t)
+	all, wants := s.misbehave(t)
+	o := observe(t, append(s.neighbours(t), all...)...)
 	for range 2 {
-		for name, status := range o.sweep(t) {
+		for name, status := range o.next(t) {
 			if e, ok := wants[name]; ok {
 				t.Run(name, func(t *testing.T) { e.check(t, status) })
 			}
@@ -96,7 +111,7 @@ func TestNoConnection(t *testing.T) {
 		o := observe(t, append(s.neighbours(t), h)...)
 		want("", hosts.OK).check(t, o.sick(t))
 		server.Close()
-		status := o.sick(t)
+		status := o.await(t, hosts.Unreachable)
 		want("connection refused", hosts.Unreachable).check(t, status)
 		if status.StaleSince == nil || len(status.Units) != 2 {
 			t.Errorf("stale since %v, %d units; want the last known ones", status.StaleSince, len(status.Units))

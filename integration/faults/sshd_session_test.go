@@ -125,7 +125,7 @@ func TestRealSSHD(t *testing.T) {
 	}
 	o := observe(t, all...)
 	for range 2 {
-		for name, status := range o.sweep(t) {
+		for name, status := range o.next(t) {
 			if e, ok := wants[name]; ok {
 				t.Run(name, func(t *testing.T) {
 					e.check(t, status)
