@@ -16,8 +16,8 @@ DEADCODE = $(TOOLS)/deadcode-$(DEADCODE_VERSION)/deadcode
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null)
 RACE = -race
 UNIT_TESTS = -shuffle=on ./...
-# The first time the stack is built takes minutes.
-INTEGRATION_TESTS = -tags=integration -count=1 -timeout=30m ./integration/...
+# The first time the stack is built takes minutes. One package after the other, since they measure time.
+INTEGRATION_TESTS = -tags=integration -count=1 -timeout=30m -p=1
 # How long or, better, how many runs: with a duration Go 1.26 now and then fails a sound target when the time is up
 # (go.dev/issue/75804).
 FUZZTIME = 100000x
@@ -52,7 +52,8 @@ test: ## Unit and integration tests; as root on Debian, install what they lack. 
 	run() { echo "$$@"; "$$@"; }; \
 	if is_left_out 'race detector'; then race=; else race=$(RACE); fi; \
 	run go test $$race $(UNIT_TESTS) || exit; \
-	is_left_out 'integration tests' || run go test $$race $(INTEGRATION_TESTS) || exit; \
+	is_left_out 'integration tests' || run go test $$race $(INTEGRATION_TESTS) ./integration || exit; \
+	is_left_out 'fault tests' || run go test $$race $(INTEGRATION_TESTS) ./integration/faults || exit; \
 	if [ "$$left_out" ]; then \
 		printf '\nThe tests passed, but this was left out:\n%s\n' "$$left_out"; \
 		[ "$(STRICT)" != 1 ]; \
@@ -63,8 +64,8 @@ unit: ## Unit tests with the race detector; RACE= where there is no C compiler
 	go test $(RACE) $(UNIT_TESTS)
 
 .PHONY: integration
-integration: ## Integration tests: they start the test stack, and stop it
-	go test $(RACE) $(INTEGRATION_TESTS)
+integration: ## Integration tests: they start the test stack, and stop it; and, as root, real sshd processes
+	go test $(RACE) $(INTEGRATION_TESTS) ./integration/...
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME

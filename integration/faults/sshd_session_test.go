@@ -12,8 +12,15 @@ import (
 
 // Shell scripts of [sshd.Config.Prepare].
 const (
-	// onlyTools makes a PATH without systemctl. Each argument is a program with its path.
-	onlyTools = "tools() { for tool; do ln -s \"$(command -v \"$tool\")\" " + sshd.Path + "/tools/; done; }; mkdir " + sshd.Path + "/tools\n"
+	// onlyTools gives the function tools, which makes a folder for PATH of nothing but the named programs.
+	onlyTools = "mkdir " + sshd.Path + `/tools
+tools() {
+	for tool; do
+		path=$(command -v "$tool") || { echo "there is no $tool here: integration/setup installs it" >&2; exit 1; }
+		ln -s "$path" ` + sshd.Path + `/tools/
+	done
+}
+`
 	pathTools = "SetEnv PATH=" + sshd.Path + "/tools"
 	// pamAccount makes PAM ask for the account only.
 	pamAccount = "printf 'auth required pam_deny.so\\naccount required pam_nologin.so\\naccount required pam_unix.so\\nsession required pam_permit.so\\n' >" +
