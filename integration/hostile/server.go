@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"sync"
-	"sync/atomic"
 
 	"github.com/sourcegraph/conc"
 	"golang.org/x/crypto/ssh"
@@ -38,7 +37,6 @@ type Server struct {
 	ctx      context.Context //nolint:containedctx // It is the server's lifetime, which no caller has.
 	stop     context.CancelFunc
 	served   conc.WaitGroup
-	accepted atomic.Int64
 
 	mu    sync.Mutex
 	peers map[*peer]struct{}
@@ -85,9 +83,6 @@ func addrOf(l *net.TCPListener) *net.TCPAddr {
 // HostKey is the public key that it shows.
 func (s *Server) HostKey() ssh.PublicKey { return s.hostKey.PublicKey() }
 
-// Accepted is how many connections there have been.
-func (s *Server) Accepted() int { return int(s.accepted.Load()) }
-
 // Close ends the server and all its connections, and waits for them.
 func (s *Server) Close() {
 	s.stop()
@@ -106,7 +101,6 @@ func (s *Server) accept() {
 		if err != nil {
 			return // Closed.
 		}
-		s.accepted.Add(1)
 		p := newPeer(c, s.act)
 		s.mu.Lock()
 		s.peers[p] = struct{}{}
