@@ -23,14 +23,14 @@ type crowd struct {
 	healthy map[string]bool         // by host
 	proxies map[string]*proxy.Proxy // that some of them are behind, by host
 	sick    map[string]expectation
-	freeze  []*sshd.Server // sick hosts that are well until these are frozen
+	freeze  map[string]*sshd.Server // sick hosts that are well until these are frozen
 	hosts   []inventory.Host
 }
 
 // newCrowd starts all hosts. The sick ones come first in the alphabet, and so in the inventory.
 func newCrowd(t *testing.T, s site) *crowd {
 	t.Helper()
-	c := &crowd{healthy: make(map[string]bool), proxies: make(map[string]*proxy.Proxy), sick: make(map[string]expectation)}
+	c := &crowd{healthy: make(map[string]bool), proxies: make(map[string]*proxy.Proxy), sick: make(map[string]expectation), freeze: make(map[string]*sshd.Server)}
 	c.addSimulated(t, s)
 	for i := range 4 {
 		_, h := s.sshd(t, fmt.Sprintf("real-%d", i), sshd.Config{})
@@ -39,7 +39,7 @@ func newCrowd(t *testing.T, s site) *crowd {
 	for i := range 4 {
 		server, h := s.sshd(t, fmt.Sprintf("a-frozen-%d", i), sshd.Config{})
 		c.addSick(h, want("", hosts.OK, hosts.Timeout))
-		c.freeze = append(c.freeze, server)
+		c.freeze[h.Name] = server
 	}
 	c.addUnreachable(t, s)
 	c.addHostile(t, s)

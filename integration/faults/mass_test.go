@@ -36,7 +36,7 @@ func TestHalfOfTheFleetIsSick(t *testing.T) {
 	s := newSite(t)
 	c := newCrowd(t, s)
 	t.Logf("%d healthy hosts, %d sick", len(c.healthy), len(c.sick))
-	w := &massWatch{crowd: c, began: time.Now(), lastOK: make(map[string]time.Time), last: make(map[string]time.Time), bad: make(map[string]string)}
+	w := &massWatch{crowd: c, began: time.Now(), lastOK: make(map[string]time.Time), last: make(map[string]time.Time), outcome: make(map[string]string), bad: make(map[string]string)}
 	p := start(t, c.hosts, massInterval, w.observe)
 	w.began = time.Now()
 
@@ -79,6 +79,7 @@ type massWatch struct {
 	last                  map[string]time.Time // of sick hosts
 	longest               time.Duration        // between two statuses of a sick host
 	standing, reconnected []time.Duration      // ages of the data of healthy hosts, and of those whose connections are cut
+	outcome               map[string]string    // of sick hosts, the last
 	bad                   map[string]string    // what was not expected
 }
 
@@ -101,7 +102,7 @@ func (w *massWatch) observe(s publish.Status) {
 		if before := w.last[name]; !before.IsZero() {
 			w.longest = max(w.longest, s.Time.Sub(before))
 		}
-		w.last[name] = s.Time.Time
+		w.last[name], w.outcome[name] = s.Time.Time, s.Outcome
 	}
 }
 
@@ -143,6 +144,11 @@ func (w *massWatch) report(t *testing.T) {
 	for name := range w.crowd.sick {
 		if _, ok := w.last[name]; !ok {
 			t.Errorf("%s, which is sick, has no status with its outcome", name)
+		}
+	}
+	for name := range w.crowd.freeze {
+		if w.outcome[name] != string(hosts.Timeout) {
+			t.Errorf("%s, which is frozen, has outcome %q", name, w.outcome[name])
 		}
 	}
 	first := w.firstOK.Sub(w.began).Round(time.Millisecond)
