@@ -41,7 +41,8 @@ func explainAnswer(out output, err error) *Error {
 		return fail(CommandFailed, "%w", command)
 	}
 	// Behind a marker stdout is systemctl's, and a unit's description may read like anything.
-	if _, ok := errors.AsType[*systemctl.NoAnswerError](err); ok {
+	_, none := errors.AsType[*systemctl.NoAnswerError](err)
+	if none {
 		if outcome, text := recognise(string(out.stdout)); outcome != "" {
 			return fail(outcome, "%s", text)
 		}
@@ -51,6 +52,9 @@ func explainAnswer(out output, err error) *Error {
 		return fail(Timeout, "systemctl was still running when its time was up, and was ended; PID 1 or D-Bus may hang there")
 	case out.exit == 1 && len(out.stdout) == 0 && len(out.stderr) == 0:
 		return fail(Denied, "the command ended with status 1 and not a word, as a login shell such as /bin/false does")
+	}
+	if none { // It says itself what came instead.
+		return fail(ProtocolError, "%w", err)
 	}
 	said := oneLine(string(out.stderr), 200)
 	if said == "" {

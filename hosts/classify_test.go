@@ -101,3 +101,16 @@ func TestWrapperRefusalIsTold(t *testing.T) {
 		t.Errorf("outcome %q, error %v", got.Outcome, got)
 	}
 }
+
+// What came instead of an answer is told once.
+func TestNoAnswerIsToldOnce(t *testing.T) {
+	query := systemctl.Query{Nonce: systemctl.NewNonce(), Limit: 1}
+	out := output{stdout: []byte("Welcome!\n"), stderr: []byte("No such shell\n")}
+	_, err := query.Parse(out.stdout, out.stderr)
+	said := explainAnswer(out, err)
+	for _, text := range []string{"Welcome!", "No such shell"} {
+		if n := strings.Count(said.Err.Error(), text); n != 1 {
+			t.Errorf("%d times %q in %q", n, text, said.Err)
+		}
+	}
+}

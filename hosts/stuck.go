@@ -93,6 +93,9 @@ func (l *link) probe(ctx context.Context) error {
 func (l *link) exec(ctx context.Context, command string, limit int64) (output, error) {
 	began := time.Now()
 	out, err := l.conn.exec(ctx, command, limit)
+	if errors.Is(err, errSessionRefused) && l.sessionEnds(ctx) {
+		out, err = l.conn.exec(ctx, command, limit)
+	}
 	switch {
 	case err == nil:
 		return out, nil
@@ -103,6 +106,20 @@ func (l *link) exec(ctx context.Context, command string, limit int64) (output, e
 		l.drop()
 	}
 	return out, explainExec(err, since(began))
+}
+
+// sessionEnds waits a moment where the session before is all that can be in the way: sshd says that it is closed just before it has
+// room for another one, which shows where MaxSessions is 1.
+func (l *link) sessionEnds(ctx context.Context) bool {
+	if stuck, _, used := l.conn.sessions(); !used || stuck > 0 {
+		return false
+	}
+	select {
+	case <-time.After(100 * time.Millisecond):
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // refused decides what becomes of a connection on which sshd refused a session. Commands that did not end may have used up

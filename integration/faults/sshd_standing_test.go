@@ -112,15 +112,24 @@ func TestHungSystemctl(t *testing.T) {
 	}
 }
 
-// A poll leaves no session behind.
+// A poll leaves no session behind, and needs no second one, also where it asks twice: what do the globs stand for, and how are they.
 func TestOneSession(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	server, h := s.sshd(t, "sick", sshd.Config{Directives: []string{"MaxSessions 1"}})
+	listing := "#!/bin/sh\ncase \"$*\" in *list-unit*) echo worker@1.service loaded active running; exit; esac\n"
+	server, h := s.sshd(t, "sick", sshd.Config{
+		Directives: []string{"MaxSessions 1"},
+		Files:      map[string]string{"bin/systemctl": listing + strings.TrimPrefix(systemctl, "#!/bin/sh\n")},
+	})
+	h.Globs = []string{"worker@*"}
 	o := observe(t, append(s.neighbours(t), h)...)
 	const polls = 4
 	for range polls {
-		want("", hosts.OK).check(t, o.sick(t))
+		got := o.sick(t)
+		want("", hosts.OK).check(t, got)
+		if n := len(got.Units); n != 3 {
+			t.Errorf("%d units, want 2 and the one that the glob stands for", n)
+		}
 	}
 	if !server.AwaitLog("Close session", polls) {
 		t.Errorf("a session stays:\n%s", server.Log())
