@@ -77,6 +77,10 @@ fuzz: ## Fuzz each target for FUZZTIME
 		go test -run '^$$' -fuzz "^$${target#*,}\$$" -fuzztime $(FUZZTIME) "$${target%,*}" || exit; \
 	done
 
+.PHONY: bench
+bench: ## Benchmarks, each claim beside what it is compared with
+	go test -run '^$$' -bench . -benchmem ./...
+
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## Format the code and modernise it
 	go fix -tags integration ./...
