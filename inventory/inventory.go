@@ -53,9 +53,9 @@ type Collector struct {
 	Timeout time.Duration
 	// ConnectTimeout bounds DNS, TCP, handshake and authentication together, jumps included; 5 s by default.
 	ConnectTimeout time.Duration
-	// Parallel is how many polls may be in flight, 512 by default.
+	// Parallel is how many polls may be in flight, slow ones not counted; 512 by default.
 	Parallel int
-	// Dials is how many handshakes may be in flight, 64 by default.
+	// Dials is how many handshakes may be in flight, slow ones not counted; 64 by default.
 	Dials int
 	// DialRate is how many SSH connections may be begun per second, over the whole fleet; 200 by default.
 	DialRate int
