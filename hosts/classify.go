@@ -41,8 +41,8 @@ func explainAnswer(out output, err error) *Error {
 		return fail(CommandFailed, "%w", command)
 	}
 	// Behind a marker stdout is systemctl's, and a unit's description may read like anything.
-	_, none := errors.AsType[*systemctl.NoAnswerError](err)
-	if none {
+	_, unanswered := errors.AsType[*systemctl.NoAnswerError](err)
+	if unanswered {
 		if outcome, text := recognise(string(out.stdout)); outcome != "" {
 			return fail(outcome, "%s", text)
 		}
@@ -53,7 +53,7 @@ func explainAnswer(out output, err error) *Error {
 	case out.exit == 1 && len(out.stdout) == 0 && len(out.stderr) == 0:
 		return fail(Denied, "the command ended with status 1 and not a word, as a login shell such as /bin/false does")
 	}
-	if none { // It says itself what came instead.
+	if unanswered { // It quotes what was said.
 		return fail(ProtocolError, "%w", err)
 	}
 	said := oneLine(string(out.stderr), 200)

@@ -36,7 +36,11 @@ type Error struct {
 	own bool // it is about a file of ours; the host was not asked
 }
 
-func (e *Error) Error() string { return e.Target + ": " + e.Err.Error() }
+// errorBytes is the longest text of an [Error], which may quote what a host said.
+const errorBytes = 1500
+
+// Error is one line that is safe for a terminal, whatever the host said.
+func (e *Error) Error() string { return oneLine(e.Target+": "+e.Err.Error(), errorBytes) }
 
 func (e *Error) Unwrap() error { return e.Err }
 
