@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/sourcegraph/conc"
@@ -31,20 +30,7 @@ type trace struct {
 	userKey   ssh.PublicKey
 	reached   time.Time
 	transport *transport
-	meter     *meter // below transport
 	hostKey   ssh.PublicKey
-}
-
-// A meter counts what a connection receives.
-type meter struct {
-	net.Conn
-	bytes atomic.Int64
-}
-
-func (m *meter) Read(b []byte) (int, error) {
-	n, err := m.Conn.Read(b)
-	m.bytes.Add(int64(n))
-	return n, err
 }
 
 type traceKey struct{}
@@ -67,13 +53,11 @@ func (t *trace) offers(key ssh.PublicKey) {
 func (t *trace) reaches(over *transport) {
 	if t != nil {
 		t.reached, t.transport = time.Now(), over
-		t.meter = &meter{Conn: over.Conn}
-		over.Conn = t.meter
 	}
 }
 
 // received is how many bytes the connection has received, SSH's own included.
-func (t *trace) received() int64 { return t.meter.bytes.Load() }
+func (t *trace) received() int64 { return t.transport.total.Load() }
 
 // greeting is the line in which the server named itself, of a handshake that failed later.
 func (t *trace) greeting() (string, bool) {

@@ -1,6 +1,7 @@
 package hosts_test
 
 import (
+	"context"
 	"net"
 	"slices"
 	"strings"
@@ -45,5 +46,25 @@ func TestExamineBehindAJumpHost(t *testing.T) {
 	last := r.Findings[len(r.Findings)-1]
 	if r.Outcome != hosts.Unreachable || !strings.Contains(last.Detail, "its jump host bastion") {
 		t.Errorf("behind a jump host that is gone: outcome %s, %+v", r.Outcome, last)
+	}
+}
+
+// When the jump host goes away in the middle of it, that is told, and not that the host's sshd hung up.
+func TestExamineLosesItsJumpHost(t *testing.T) {
+	s := newSite(t)
+	var bastion *sshtest.Server
+	behind := s.start(t, sshtest.Config{Greet: func(ctx context.Context, _ net.Conn) bool {
+		bastion.Disconnect()
+		<-ctx.Done()
+		return false
+	}})
+	bastion = s.start(t, sshtest.Config{Forward: new(net.Dialer).DialContext})
+	s.know(t, bastion, bastion.HostKey())
+	via, h := s.host(bastion), s.host(behind)
+	via.Name, h.Via = "bastion", &via
+	r := newPool(t, hosts.Config{}).Examine(t.Context(), h, 0)
+	last := r.Findings[len(r.Findings)-1]
+	if r.Outcome != hosts.Unreachable || !strings.Contains(last.Detail, "the connection to its jump host bastion broke") {
+		t.Errorf("outcome %s, %+v", r.Outcome, last)
 	}
 }

@@ -27,7 +27,8 @@ type transport struct {
 	first [256]byte
 	n     int
 
-	arrived atomic.Int64 // bytes since the last allow
+	total   atomic.Int64 // bytes that arrived
+	arrived atomic.Int64 // those since the last allow
 	bound   atomic.Int64 // 0 before the first one: handshakeBytes
 	flooded atomic.Bool  // the peer went beyond it
 }
@@ -38,6 +39,7 @@ func (t *transport) Read(b []byte) (int, error) {
 	if t.n < len(t.first) && n > 0 {
 		t.n += copy(t.first[t.n:], b[:n])
 	}
+	t.total.Add(int64(n))
 	bound := t.bound.Load()
 	if bound == 0 {
 		bound = handshakeBytes
