@@ -1,6 +1,7 @@
 package hosts
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -32,8 +33,8 @@ func advice(outcome Outcome, h inventory.Host) (problem, why, remedy string) {
 	case HostKeyChanged:
 		problem = "the host shows another key than the known one"
 		why = "either it was installed anew, or someone stands between and would read what is meant for it"
-		remedy = "find out which, on the host's console: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub; if the new key is its own, remove " +
-			"the old line with ssh-keygen -R as told above, then: service_manager trust {selector}"
+		remedy = "find out which, on the host's console: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub; if the new key is its own: " +
+			"service_manager trust --replace {selector}"
 	default:
 		return loginAdvice(outcome, h)
 	}
@@ -76,10 +77,10 @@ func loginAdvice(outcome Outcome, h inventory.Host) (problem, why, remedy string
 func ownAdvice(outcome Outcome) (code, problem, why, remedy string) {
 	if outcome == HostKeyUnknown {
 		return "known_hosts", "the collector cannot read its known_hosts", "no host can be trusted, so none is asked",
-			"mend or move the file; one bad line is enough: ssh-keygen -l -f FILE"
+			"make it a file that the collector's account can read, or name another one in ssh.known_hosts"
 	}
 	return "user_key", "the collector cannot use its own key", "no host can be logged in to with it, so none is asked",
-		"make one that only the collector's account can read: ssh-keygen -t ed25519 -N '' -f FILE; and name it in ssh.identity_file"
+		"mend what is told above, or make a key that only the collector's account can read: ssh-keygen -t ed25519 -N '' -f FILE; and name it in ssh.identity_file"
 }
 
 // byHand is the command line with which a person does what the collector does: ssh with its key, and command or true.
@@ -94,8 +95,12 @@ func byHand(h inventory.Host, command ...string) string {
 	if h.SSH.HostKeyAlias != "" {
 		words = append(words, "-o", "HostKeyAlias="+quote(h.SSH.HostKeyAlias))
 	}
-	if via := h.Via; via != nil {
-		words = append(words, "-J", quote(target(*via)))
+	var hops []string // the nearest to us first, as ssh wants them
+	for via := h.Via; via != nil; via = via.Via {
+		hops = slices.Insert(hops, 0, target(*via))
+	}
+	if hops != nil {
+		words = append(words, "-J", quote(strings.Join(hops, ",")))
 	}
 	if h.SSH.Port != 22 {
 		words = append(words, "-p", strconv.Itoa(h.SSH.Port))

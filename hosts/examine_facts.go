@@ -76,7 +76,7 @@ func (e *examination) lookAround(ctx context.Context) bool {
 		return true
 	}
 	sudo := ""
-	if e.host.SSH.Become == "sudo" && len(e.host.Units) > 0 {
+	if e.host.SSH.Become == "sudo" && len(e.host.Units) > 0 && systemctl.CheckUnitName(e.host.Units[0]) == nil {
 		sudo = strings.ReplaceAll(e.host.Units[0], `\`, `\\`)
 	}
 	nonce := systemctl.NewNonce()

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -140,5 +141,22 @@ func TestExamineFiles(t *testing.T) {
 				t.Errorf("%d findings about two files", len(found))
 			}
 		})
+	}
+}
+
+// What to do about a host names the commands that do it, all jump hosts on the way included.
+func TestExamineRemedies(t *testing.T) {
+	s := newSite(t)
+	server := s.start(t, sshtest.Config{})
+	pool := newPool(t, hosts.Config{})
+	h := s.host(server)
+	s.know(t, server, s.userKey)
+	if got := finding(t, pool.Examine(t.Context(), h, 0), "host_key_changed").Remedy; !strings.HasSuffix(got, ": service_manager trust --replace {selector}") {
+		t.Errorf("of a changed key: %s", got)
+	}
+	outer, inner := s.hostAt(1), s.hostAt(2)
+	outer.Address, inner.Via, h.Via = "127.0.0.2", &outer, &inner
+	if got := finding(t, pool.Examine(t.Context(), h, 0), "unreachable").Remedy; !strings.Contains(got, " -J monitor@127.0.0.2:1,monitor@127.0.0.1:2 ") {
+		t.Errorf("of a host behind two jump hosts: %s", got)
 	}
 }

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 
+	"service_manager/hosts"
 	"service_manager/hosts/sshtest"
 	"service_manager/hosts/systemctl"
 	"service_manager/inventory"
@@ -112,5 +114,27 @@ func TestExamineAnswers(t *testing.T) {
 				t.Errorf("%+v, want %q in it", f, test.in)
 			}
 		})
+	}
+}
+
+// A name that is no unit's reaches no shell, also where the poll has failed because of it.
+func TestExamineSendsValidUnitsOnly(t *testing.T) {
+	const evil = `x' && touch /tmp/evil; echo '.service`
+	var mu sync.Mutex
+	var sent []string
+	answer := commands(seen(well()))
+	r := examine(t, sshtest.Config{Exec: func(ctx context.Context, command string, stdout, stderr io.Writer) int {
+		mu.Lock()
+		sent = append(sent, command)
+		mu.Unlock()
+		return answer(ctx, command, stdout, stderr)
+	}}, func(h *inventory.Host) { h.Units, h.SSH.Become = []string{evil}, "sudo" }, 0)
+	if r.Outcome != hosts.CommandFailed || len(sent) == 0 {
+		t.Errorf("outcome %s, %d commands", r.Outcome, len(sent))
+	}
+	for _, command := range sent {
+		if strings.Contains(command, "touch") {
+			t.Errorf("sent: %s", command)
+		}
 	}
 }
