@@ -235,7 +235,8 @@ func (c *jumpConn) dialTarget(to address) (*tunnel, error) {
 	}
 	near, far := net.Pipe()
 	carry := func(f func()) {
-		if !c.conn.serve(f) { // It is being closed: f does not block.
+		if !c.conn.serve(f) { // It is being closed.
+			_ = near.Close() // A pipe's end. Nobody reads there yet, so that f would wait for ever.
 			f()
 		}
 	}
