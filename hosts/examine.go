@@ -75,6 +75,8 @@ const leastStep = 5 * time.Second
 // should be.
 func (p *Pool) Examine(ctx context.Context, h inventory.Host, behind int) Report {
 	started := time.Now()
+	ctx, cancel := p.within(ctx, h.ConnectTimeout+h.Timeout+3*max(h.Timeout, leastStep))
+	defer cancel()
 	e := &examination{pool: p, host: h, behind: behind, report: Report{Host: h, Outcome: OK}}
 	e.run(ctx)
 	e.report.Took = time.Since(started)

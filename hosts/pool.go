@@ -122,7 +122,8 @@ func (p *Pool) Connected(name string) bool {
 	}
 }
 
-// Close ends all connections, whatever their peers do. Calls that are under way are interrupted and waited for; later ones fail.
+// Close ends all connections, whatever their peers do. Calls that are under way are interrupted, and those of Connect and Poll waited
+// for; later ones fail.
 func (p *Pool) Close() {
 	p.end()
 	p.mu.Lock()

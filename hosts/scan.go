@@ -35,7 +35,7 @@ var errSeen = errors.New("the host key was seen")
 // way to h over jump hosts is that of [Pool.Connect]: their keys must be known. The error is an [Error]; that the key is not
 // accepted is none.
 func (p *Pool) Scan(ctx context.Context, h inventory.Host) (Offer, error) {
-	ctx, cancel := context.WithTimeout(ctx, h.ConnectTimeout)
+	ctx, cancel := p.within(ctx, h.ConnectTimeout)
 	defer cancel()
 	known, err := p.hostKeys.open(h.SSH.KnownHosts)
 	if err != nil {

@@ -273,3 +273,26 @@ func TestCloseWithFrozenPeers(t *testing.T) {
 		}
 	})
 }
+
+// What looks at a host on a connection of its own ends with the pool, too.
+func TestCloseInterruptsExaminations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.add(t, "web-01", sshtest.Config{}).Freeze()
+		pool, h := l.pool(t), l.host("web-01", nil)
+		ended := make(chan hosts.Outcome)
+		go func() {
+			_, err := pool.Scan(t.Context(), h)
+			ended <- hosts.OutcomeOf(err)
+		}()
+		go func() { ended <- pool.Examine(t.Context(), h, 0).Outcome }()
+		time.Sleep(time.Second)
+		took := began()
+		pool.Close()
+		for range 2 {
+			if outcome := <-ended; outcome == hosts.OK || took() > 0 {
+				t.Errorf("outcome %s, %v after Close", outcome, took())
+			}
+		}
+	})
+}
