@@ -117,6 +117,7 @@ func (j *jumps) open(ctx context.Context, h inventory.Host, began time.Time) (*o
 
 // tryOpen returns an opening, or what to wait for before another try.
 func (j *jumps) tryOpen(h inventory.Host, key string) (*opening, *dialing, error) {
+	files := j.files.look(*h.Via) // A file system may be slow: not with the lock.
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.closed {
@@ -135,7 +136,7 @@ func (j *jumps) tryOpen(h inventory.Host, key string) (*opening, *dialing, error
 			return c.open(h), nil, nil
 		}
 	}
-	if left := time.Until(via.again); via.failure != nil && left > 0 && !via.changed() {
+	if left := time.Until(via.again); via.failure != nil && left > 0 && !via.mended(files) {
 		return nil, nil, fail(Unreachable, "its jump host %s: %w; it is asked again in %v", via.host.Name, via.failure, max(left.Round(time.Second), time.Second))
 	}
 	if via.dialing == nil {
@@ -193,9 +194,10 @@ func (via *jump) dial(d *dialing) {
 	}
 }
 
-// changed reports whether a person may have mended what keeps us out. The caller holds the lock.
-func (via *jump) changed() bool {
-	return Persistent(via.failure) && !slices.Equal(*via.files, *via.jumps.files.look(via.host))
+// mended reports whether a person may have mended what keeps us out, if the files that a dial depends on are those now. The caller
+// holds the lock.
+func (via *jump) mended(files *[]*fileLook) bool {
+	return Persistent(via.failure) && !slices.Equal(*via.files, *files)
 }
 
 // failed remembers err for all hosts behind the jump host, with full jitter.
