@@ -131,26 +131,11 @@ func publicHalf(path string) (ssh.PublicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the public half of the agent's key: %w", err)
 	}
-	if key := outside(data).public; key != nil {
-		return key, nil
-	}
-	signer, err := ssh.ParsePrivateKey(data)
+	key, err := publicOf(data)
 	if err != nil {
 		return nil, fmt.Errorf("%s does not tell which key of the agent is meant: name the public half, as ssh-add -L prints it, in ssh.identity_file", path)
 	}
-	return signer.PublicKey(), nil
-}
-
-// parsePublic returns the key in a public key file, or in a certificate.
-func parsePublic(data []byte) (ssh.PublicKey, bool) {
-	key, _, _, _, err := ssh.ParseAuthorizedKey(data)
-	if err != nil {
-		return nil, false
-	}
-	if cert, ok := key.(*ssh.Certificate); ok {
-		key = cert.Key
-	}
-	return key, true
+	return key, nil
 }
 
 // listAgent returns what the agent holds of the types that golang.org/x/crypto/ssh knows.

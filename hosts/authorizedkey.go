@@ -21,6 +21,7 @@ func AuthorizedKey(path string) (string, error) {
 			return "", err
 		}
 	}
+	writePublic := fmt.Sprintf("ssh-keygen -y -f %s >%s", quote(path), quote(path+".pub"))
 	data, err := os.ReadFile(path)
 	if key, comment, _, _, notPublic := ssh.ParseAuthorizedKey(data); err == nil && notPublic == nil {
 		return authorizedKey(key, comment), nil
@@ -38,7 +39,7 @@ func AuthorizedKey(path string) (string, error) {
 	}
 	if besideErr != nil {
 		if err != nil {
-			return "", fmt.Errorf("user key %s: %w; write its public half with: ssh-keygen -y -f %s >%s.pub", path, err, path, path)
+			return "", fmt.Errorf("user key %s: %w; write its public half with: %s", path, err, writePublic)
 		}
 		return authorizedKey(private, ""), nil
 	}
@@ -47,29 +48,14 @@ func AuthorizedKey(path string) (string, error) {
 		return "", fmt.Errorf("public user key %s.pub: %w", path, err)
 	}
 	if private != nil && !bytes.Equal(private.Marshal(), public.Marshal()) {
-		return "", fmt.Errorf("%s.pub is not the public half of %s; write it with: ssh-keygen -y -f %s >%s.pub", path, path, path, path)
+		return "", fmt.Errorf("%s.pub is not the public half of %s; write it with: %s", path, path, writePublic)
 	}
 	return authorizedKey(public, comment), nil
 }
 
-// publicOf returns the public half of a private key. OpenSSH's format has it in clear, also where the key is encrypted.
-func publicOf(data []byte) (ssh.PublicKey, error) {
-	signer, err := ssh.ParsePrivateKey(data)
-	if encrypted, ok := errors.AsType[*ssh.PassphraseMissingError](err); ok && encrypted.PublicKey != nil {
-		return encrypted.PublicKey, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return signer.PublicKey(), nil
-}
-
 // authorizedKey writes a key, or the one in a certificate, without the newline.
 func authorizedKey(key ssh.PublicKey, comment string) string {
-	if certificate, ok := key.(*ssh.Certificate); ok {
-		key = certificate.Key
-	}
-	text := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
+	text := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(plainKey(key))))
 	if comment = oneLine(comment, 100); comment != "" {
 		text += " " + comment
 	}

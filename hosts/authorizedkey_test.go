@@ -81,11 +81,13 @@ func TestAuthorizedKey(t *testing.T) {
 	write("ed25519.pub", want["other"])
 	write("ecdsa.pub", "no key")
 	write("junk", "no key")
+	write("a junk", "no key")
 	for file, says := range map[string]string{
 		path("pem-encrypted"): "ssh-keygen -y -f " + path("pem-encrypted"),
 		path("ed25519"):       "is not the public half",
 		path("ecdsa"):         "public user key " + path("ecdsa.pub"),
 		path("junk"):          "ssh-keygen -y",
+		path("a junk"):        "ssh-keygen -y -f '" + path("a junk") + "' >'" + path("a junk.pub") + "'",
 		path("missing"):       "reading the user key",
 	} {
 		if got, err := hosts.AuthorizedKey(file); err == nil || !strings.Contains(err.Error(), says) {

@@ -99,14 +99,6 @@ func (k *knownHosts) refuse(h inventory.Host, key ssh.PublicKey, v knownhosts.Ve
 		shown, why, unreadable(k.keys.Problems()), quote(h.Name))
 }
 
-// plainKey returns the key that a certificate is for, or the key itself.
-func plainKey(key ssh.PublicKey) ssh.PublicKey {
-	if cert, ok := key.(*ssh.Certificate); ok {
-		return cert.Key
-	}
-	return key
-}
-
 // unreadable mentions lines that could not be read: the missing key may stand on one of them.
 func unreadable(problems []knownhosts.Problem) string {
 	switch len(problems) {

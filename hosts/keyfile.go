@@ -43,8 +43,34 @@ func outside(data []byte) keyOutside {
 	return keyOutside{encrypted: envelope.Cipher != "none", public: public}
 }
 
-// isPublic reports whether data is a public key file, or a certificate.
-func isPublic(data []byte) bool {
-	_, _, _, _, err := ssh.ParseAuthorizedKey(data) //nolint:dogsled // the key is of no interest
-	return err == nil
+// parsePublic returns the key in a public key file, or in a certificate.
+func parsePublic(data []byte) (ssh.PublicKey, bool) {
+	key, _, _, _, err := ssh.ParseAuthorizedKey(data)
+	if err != nil {
+		return nil, false
+	}
+	return plainKey(key), true
 }
+
+// publicOf returns the public half of a private key. OpenSSH's format has it in clear, also where the key is encrypted.
+func publicOf(data []byte) (ssh.PublicKey, error) {
+	if key := outside(data).public; key != nil {
+		return key, nil
+	}
+	signer, err := ssh.ParsePrivateKey(data)
+	if err != nil {
+		return nil, err
+	}
+	return signer.PublicKey(), nil
+}
+
+// plainKey returns the key that a certificate is for, or the key itself.
+func plainKey(key ssh.PublicKey) ssh.PublicKey {
+	if cert, ok := key.(*ssh.Certificate); ok {
+		return cert.Key
+	}
+	return key
+}
+
+// baseType returns the type of a key, or of the key in a certificate.
+func baseType(key ssh.PublicKey) string { return plainKey(key).Type() }

@@ -176,10 +176,11 @@ func parsePrivate(path string, data []byte, passphraseFile string, passphrase []
 	} else {
 		signer, err = ssh.ParsePrivateKey(data)
 	}
+	_, public := parsePublic(data)
 	switch {
 	case errors.Is(err, x509.IncorrectPasswordError):
 		return nil, fmt.Errorf("the passphrase in %s is not that of user key %s", passphraseFile, path)
-	case err != nil && isPublic(data):
+	case err != nil && public:
 		return nil, fmt.Errorf("user key %s is a public key: name the private one in ssh.identity_file, or set ssh.agent where an agent holds it", path)
 	case err != nil:
 		return nil, fmt.Errorf("user key %s: %w; is it a private key as ssh-keygen(1) makes it? Of another format: ssh-keygen -p -f %s", path, err, quote(path))
@@ -203,12 +204,4 @@ func safe(signer ssh.Signer) (ssh.Signer, error) {
 		return ssh.NewSignerWithAlgorithms(algorithmSigner, []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256})
 	}
 	return signer, nil
-}
-
-// baseType returns the type of a key, or of the key in a certificate.
-func baseType(key ssh.PublicKey) string {
-	if cert, ok := key.(*ssh.Certificate); ok {
-		return cert.Key.Type()
-	}
-	return key.Type()
 }
