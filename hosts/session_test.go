@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/ssh"
 
 	"service_manager/hosts"
 	"service_manager/hosts/sshtest"
@@ -293,6 +294,31 @@ func TestCloseInterruptsExaminations(t *testing.T) {
 			if outcome := <-ended; outcome == hosts.OK || took() > 0 {
 				t.Errorf("outcome %s, %v after Close", outcome, took())
 			}
+		}
+	})
+}
+
+// sshd asks whether we live on a session's channel, where there is one (sshd_config(5), ClientAliveInterval). Unanswered, more than
+// golang.org/x/crypto/ssh holds would stall the connection.
+func TestServerAsksInASession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		answer := systemd("252")
+		l.add(t, "web-01", sshtest.Config{Exec: func(ctx context.Context, command string, stdout, stderr io.Writer) int {
+			channel, ok := stdout.(ssh.Channel)
+			if !ok {
+				t.Error("the server's output is no channel any more")
+				return -1
+			}
+			for range 100 {
+				if _, err := channel.SendRequest("keepalive@openssh.com", true, nil); err != nil {
+					return -1
+				}
+			}
+			return answer(ctx, command, stdout, stderr)
+		}})
+		if _, err := read(t.Context(), l.pool(t), l.host("web-01", nil)); err != nil {
+			t.Error(err)
 		}
 	})
 }
