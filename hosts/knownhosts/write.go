@@ -30,23 +30,30 @@ func (e Entry) text() string {
 	return name + " " + e.Key.Type() + " " + base64.StdEncoding.EncodeToString(e.Key.Marshal()) + "\n"
 }
 
-func lines(entries []Entry) string {
+// lines returns the lines of entries. A name that would be more than one in a file is an error: a wildcard there means other hosts too.
+func lines(entries []Entry) (string, error) {
 	var text strings.Builder
 	for _, e := range entries {
+		if name := e.Name.String(); name == "" || strings.ContainsAny(name, "*?!,|#@ \t\r\n") {
+			return "", fmt.Errorf("%q is no host's name that could stand in known_hosts", name)
+		}
 		text.WriteString(e.text())
 	}
-	return text.String()
+	return text.String(), nil
 }
 
 // Add appends entries to the file at path, in one write, so that whoever else appends meanwhile does no harm. A file that does not
 // exist is made, for its owner only, and so is its folder.
 func Add(path string, entries ...Entry) (err error) {
+	text, err := lines(entries)
+	if err != nil {
+		return fmt.Errorf("adding host keys: %w", err)
+	}
 	f, err := openLocked(path)
 	if err != nil {
 		return fmt.Errorf("adding host keys: %w", err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	text := lines(entries)
 	ends, err := endsLine(f)
 	if err != nil {
 		return fmt.Errorf("adding host keys: %w", err)
@@ -86,6 +93,10 @@ func Replace(path string, entries ...Entry) error {
 func Remove(path string, names ...Name) error { return rewrite(path, names, nil) }
 
 func rewrite(path string, names []Name, entries []Entry) (err error) {
+	added, err := lines(entries)
+	if err != nil {
+		return fmt.Errorf("replacing host keys: %w", err)
+	}
 	f, err := openLocked(path)
 	if err != nil {
 		return fmt.Errorf("replacing host keys: %w", err)
@@ -99,7 +110,7 @@ func rewrite(path string, names []Name, entries []Entry) (err error) {
 	if err != nil {
 		return fmt.Errorf("replacing host keys: %w", err)
 	}
-	if err := replaceFile(path, without(path, text, names)+lines(entries), before); err != nil {
+	if err := replaceFile(path, without(path, text, names)+added, before); err != nil {
 		return fmt.Errorf("replacing host keys: %w", err)
 	}
 	return nil

@@ -177,3 +177,21 @@ func TestWritersAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// A name that means other hosts too, or another line, is not written.
+func TestRefusesNamesOfMore(t *testing.T) {
+	for _, name := range []knownhosts.Name{
+		knownhosts.Alias("*"), knownhosts.Alias("web-?"), knownhosts.Alias("!a"), knownhosts.Alias("a,b"), knownhosts.Alias("|1|a"),
+		knownhosts.Alias("a\n@cert-authority"), knownhosts.HostPort("* b", 22), knownhosts.HostPort("*", 2222), knownhosts.Alias(""),
+	} {
+		path := write(t, "a "+marshal(newKey(t, false))+"\n")
+		before := read(t, path)
+		entry := knownhosts.Entry{Name: name, Key: newKey(t, false)}
+		if err := knownhosts.Add(path, entry); err == nil || read(t, path) != before {
+			t.Errorf("%q was added: %v", name, err)
+		}
+		if err := knownhosts.Replace(path, entry); err == nil || read(t, path) != before {
+			t.Errorf("%q was put in place of others: %v", name, err)
+		}
+	}
+}
