@@ -118,6 +118,21 @@ func TestConnectionLostInAnAnswer(t *testing.T) {
 	}
 }
 
+// A host that refuses the command, again and again, is not logged in to again and again.
+func TestRefusedCommandLeavesTheConnection(t *testing.T) {
+	s := newSite(t)
+	server := s.start(t, sshtest.Config{})
+	s.know(t, server, server.HostKey())
+	pool, h := newPool(t, hosts.Config{}), s.host(server)
+	if err := pool.Connect(t.Context(), h); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		_, err := pool.Poll(t.Context(), h)
+		wantOutcome(t, err, hosts.Denied, "refused to run a command")
+	}
+}
+
 // An old systemd is asked anew in its own way within the same poll, and at once in that way from then on.
 func TestOldSystemdIsAskedAgain(t *testing.T) {
 	s := newSite(t)

@@ -102,6 +102,7 @@ func (l *link) exec(ctx context.Context, command string, limit int64) (output, e
 	case errors.Is(err, errLate): // ready looks after it.
 	case errors.Is(err, errSessionRefused):
 		return out, l.refused(err)
+	case errors.Is(err, errExecRefused): // The connection is well, and a new one would be told the same.
 	default:
 		l.drop()
 	}
