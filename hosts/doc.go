@@ -6,7 +6,8 @@
 //	Host.Via       ──▶ jumps        ──▶ conn of the jump host ──▶ tunnel
 //
 // Globs among a host's units are resolved by one more command now and then; polled are the names that they stood for, so that
-// a unit that stops does not drop out of sight.
+// a unit that stops does not drop out of sight. [Pool.Examine] goes the same way on a connection of its own, and says what is wrong on
+// it. The traps of SSH, what is done about each and where that is tested are in docs/ssh.md.
 //
 // # Guarantees
 //
@@ -26,5 +27,7 @@
 //   - Connections to jump hosts are shared by all hosts behind them, apart from the connections on which the same hosts are polled, and
 //     are made by one call at a time. One that cannot be reached is left alone for up to 15 s, or for 5 minutes where it
 //     refuses us, however many hosts ask; what they are told names it, with its own trouble.
-//   - Command lines are built by package systemctl, from validated unit names only.
+//   - The command lines of polls are built by package systemctl, those of examinations here; no unit name is in one that package
+//     systemctl does not accept.
+//   - An [Error] is one line of printable characters, whatever a host said.
 package hosts
