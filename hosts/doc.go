@@ -13,7 +13,7 @@
 //
 //   - Host keys are always verified against known_hosts (package knownhosts), those of jump hosts too; there is no way to switch that
 //     off. Nothing here adds to known_hosts: [Pool.Scan] only tells what a host shows.
-//   - At most one connection per host, and exactly one user key is offered on it.
+//   - At most one connection per host, beside that of an examination, and exactly one user key is offered on it.
 //   - Nothing blocks longer than the host's connect timeout (Connect, the way over jump hosts included) or timeout (Poll), and
 //     [Pool.Close] waits for no peer. golang.org/x/crypto/ssh knows neither contexts nor deadlines, and those of a tunnel's channel
 //     fail: so its calls are made by goroutines that their connection owns, a caller leaves them when its time is up, and they

@@ -40,11 +40,12 @@ type Pool struct {
 
 // A link is what the pool knows of one host.
 type link struct {
-	turn    chan struct{} // holds a value while someone uses the link
-	conn    *conn         // nil when there is none
-	version int           // of systemd as last seen, 0 before that; it outlives the connection
-	globs   globs         // likewise
-	cured   time.Time     // when a healthy connection was given up because of its sessions
+	turn    chan struct{}  // holds a value while someone uses the link
+	conn    *conn          // nil when there is none
+	host    inventory.Host // as conn was made for it
+	version int            // of systemd as last seen, 0 before that; it outlives the connection
+	globs   globs          // likewise
+	cured   time.Time      // when a healthy connection was given up because of its sessions
 	files   atomic.Pointer[[]*fileLook]
 }
 
@@ -72,14 +73,15 @@ func (p *Pool) Connect(ctx context.Context, h inventory.Host) error {
 		return at(h, err)
 	}
 	c.count(&p.counts.connections)
-	l.conn = c
+	l.conn, l.host = c, h
 	return nil
 }
 
 // Poll asks h for the state of its units over its standing connection. It takes at most h.Timeout. The error is an [Error]. It
-// wraps [ErrNotConnected] where there is no connection, or the one there was proved dead before the answer was whole: such a
-// poll is worth one [Pool.Connect] and another try. The connection is dropped where it can no longer be trusted. One on which a
-// command did not end in time stays: the next poll probes it, and sends no other while 3 have not ended.
+// wraps [ErrNotConnected] where there is no connection, where the one there leads elsewhere than h says now, or where it was proved
+// dead before the answer was whole: such a poll is worth one [Pool.Connect] and another try. The connection is dropped where it can
+// no longer be trusted. One on which a command did not end in time stays: the next poll probes it, and sends no other while 3 have
+// not ended.
 func (p *Pool) Poll(ctx context.Context, h inventory.Host) (Snapshot, error) {
 	ctx, cancel := p.within(ctx, h.Timeout)
 	defer cancel()
@@ -88,7 +90,7 @@ func (p *Pool) Poll(ctx context.Context, h inventory.Host) (Snapshot, error) {
 		return Snapshot{}, err
 	}
 	defer l.release()
-	if l.conn == nil || !l.conn.alive() {
+	if l.conn == nil || !l.conn.alive() || !sameWay(&l.host, &h) {
 		l.drop()
 		return Snapshot{}, at(h, fail(Unreachable, "%w", ErrNotConnected))
 	}
@@ -205,6 +207,16 @@ func (l *link) ask(ctx context.Context, h inventory.Host) (systemctl.Answer, err
 			return answer, nil
 		}
 	}
+}
+
+// sameWay reports whether a connection that was made for one host is one for the other, which the inventory may have changed since.
+func sameWay(a, b *inventory.Host) bool {
+	for ; a != nil && b != nil; a, b = a.Via, b.Via {
+		if a.Address != b.Address || a.SSH.Port != b.SSH.Port || a.SSH.User != b.SSH.User || a.SSH.HostKeyAlias != b.SSH.HostKeyAlias {
+			return false
+		}
+	}
+	return a == b
 }
 
 // at names the host in an error of this package.

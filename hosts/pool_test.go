@@ -101,6 +101,34 @@ func TestDeadConnectionAsksForConnect(t *testing.T) {
 	}
 }
 
+// A connection to where a host was before the inventory changed tells nothing of the host.
+func TestHostMoves(t *testing.T) {
+	s := newSite(t)
+	server := s.start(t, sshtest.Config{Exec: systemd("252")})
+	s.know(t, server, server.HostKey())
+	for name, move := range map[string]func(*inventory.Host){
+		"address":   func(h *inventory.Host) { h.Address = "127.0.0.2" },
+		"port":      func(h *inventory.Host) { h.SSH.Port++ },
+		"user":      func(h *inventory.Host) { h.SSH.User = "other" },
+		"alias":     func(h *inventory.Host) { h.SSH.HostKeyAlias = "blue" },
+		"jump host": func(h *inventory.Host) { h.Via = new(s.hostAt(22)) },
+	} {
+		pool, h := newPool(t, hosts.Config{}), s.host(server)
+		if _, err := read(t.Context(), pool, h); err != nil {
+			t.Fatal(err)
+		}
+		same := h
+		same.Units = h.Units[:1]
+		if _, err := pool.Poll(t.Context(), same); err != nil {
+			t.Errorf("with another list of units: %v", err)
+		}
+		move(&h)
+		if _, err := pool.Poll(t.Context(), h); !errors.Is(err, hosts.ErrNotConnected) || pool.Connected(h.Name) {
+			t.Errorf("with another %s: error %v, connected %v", name, err, pool.Connected(h.Name))
+		}
+	}
+}
+
 // A connection that breaks in the middle of an answer is dead too, but dialling once more must not hide it for ever.
 func TestConnectionLostInAnAnswer(t *testing.T) {
 	s := newSite(t)
