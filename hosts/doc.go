@@ -20,8 +20,8 @@
 //     end at the latest when the byte stream below is closed, which never blocks.
 //   - A command that hangs on a host costs not the connection, and at most 4 processes there in 10 minutes: see [Pool.Poll]. A
 //     connection whose peer does not answer a probe within 2 s is given up.
-//   - What a host sends is bounded, by 2 × (64 KiB + 16 KiB per unit) + 192 KiB in a poll, about 16 MiB at most, which is also the
-//     bound while globs are resolved, and by less between polls and before. That is all that is ever buffered of it: 512 hosts of 4
+//   - What a host sends is bounded, by 2 × (64 KiB + 16 KiB per unit) + 192 KiB in a poll, about 16 MiB at most, by about
+//     4 MiB while globs are resolved, and by less between polls and before. That is all that is ever buffered of it: 512 hosts of 4
 //     units that flood at once take at most 224 MiB. A host that sends more loses its connection. Those of jump hosts are not bounded
 //     so: through golang.org/x/crypto/ssh's window each tunnel may take 2 MiB, if its host's own bound does not end it before.
 //   - Connections to jump hosts are shared by all hosts behind them, apart from the connections on which the same hosts are polled, and

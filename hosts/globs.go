@@ -23,6 +23,9 @@ const (
 // many nearly fill a poll; systemd itself counts a few hundred on most hosts.
 const maxResolved = 2000
 
+// maxListing is more than so many names and descriptions take, in bytes.
+const maxListing = 2 << 20
+
 // globs are the patterns among a host's units, and the exact names that they stand for. A name stays until the host no
 // longer lists it and has, asked for it by name, said that it is not found: what stops or is removed is seen to be so.
 type globs struct {
@@ -64,7 +67,7 @@ func (l *link) resolve(ctx context.Context, h inventory.Host) error {
 	if err != nil {
 		return fail(CommandFailed, "%w", err)
 	}
-	out, err := l.exec(ctx, command, maxAnswer)
+	out, err := l.exec(ctx, command, maxListing)
 	if err != nil {
 		return err
 	}
