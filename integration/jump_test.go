@@ -87,7 +87,9 @@ func (f *fieldTrip) start(t *testing.T, binary string) {
 	go func() {
 		defer close(read)
 		for lines := bufio.NewScanner(stdout); lines.Scan(); {
-			var line struct{ Body publish.Status }
+			var line struct {
+				Body publish.Status `json:"body"`
+			}
 			if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
 				t.Errorf("%v: %s", err, lines.Text())
 			}
