@@ -16,6 +16,10 @@ const (
 	classes
 )
 
+// fairShare is which dials go to who has waited the longest, whatever its class: each eighth. Else hosts that lose their connections
+// faster than the rate lets them come back would keep all others from being tried, for ever.
+const fairShare = 8
+
 // A dialQueue is the hosts that wait to be connected to. The best class goes first, within a class who has waited the longest, passing
 // over those whose way is full.
 type dialQueue struct {
@@ -25,6 +29,7 @@ type dialQueue struct {
 	ways    map[string]*way // By the name of the jump host; that of no jump host is the empty one.
 	waiting int
 	tickets uint64
+	served  int // Dials begun.
 }
 
 // A way is shared by the hosts behind one jump host. Those behind none have one without bounds.
@@ -73,8 +78,9 @@ func (q *dialQueue) next(now time.Time) (*watch, []*place) {
 		return nil, nil
 	}
 	var first *watch
+	anyClass := q.served%fairShare == fairShare-1
 	for _, way := range q.ways {
-		if w := way.first(); w != nil && (first == nil || w.before(first)) && way.lane.room(now) {
+		if w := way.first(anyClass); w != nil && (first == nil || w.before(first, anyClass)) && way.lane.room(now) {
 			first = w
 		}
 	}
@@ -84,23 +90,25 @@ func (q *dialQueue) next(now time.Time) (*watch, []*place) {
 	way := q.wayOf(first)
 	way.waiting[first.class].take()
 	q.waiting--
+	q.served++
 	q.pace.take(now)
 	return first, []*place{q.lane.enter(now), way.lane.enter(now)}
 }
 
-// first is who goes first of those that wait for this way.
-func (y *way) first() *watch {
+// first is who goes first of those that wait for this way, nil when there is none.
+func (y *way) first(anyClass bool) *watch {
+	var first *watch
 	for _, waiting := range y.waiting {
-		if len(waiting) > 0 {
-			return waiting[0]
+		if len(waiting) > 0 && (first == nil || waiting[0].before(first, anyClass)) {
+			first = waiting[0]
 		}
 	}
-	return nil
+	return first
 }
 
 // before reports whether w is dialled before other.
-func (w *watch) before(other *watch) bool {
-	if w.class != other.class {
+func (w *watch) before(other *watch, anyClass bool) bool {
+	if w.class != other.class && !anyClass {
 		return w.class < other.class
 	}
 	return w.ticket < other.ticket
@@ -119,7 +127,7 @@ func (q *dialQueue) alarm(now time.Time) time.Time {
 	}
 	var at time.Time
 	for _, way := range q.ways {
-		if way.first() != nil {
+		if way.first(true) != nil {
 			at = earlier(at, way.lane.roomAt())
 		}
 	}

@@ -63,6 +63,36 @@ func TestDialsInOrder(t *testing.T) {
 	})
 }
 
+// Hosts whose connections do not last ask for ten times the dials that there may be. They keep neither a host that has failed nor one
+// that is new from being tried.
+func TestNoOneWaitsForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const back = 30 * time.Second
+		start := time.Now()
+		pool := &fakePool{}
+		pool.connect = func(_ context.Context, host string) error {
+			if host > "web-1900" && time.Since(start) < back {
+				return failure(hosts.Unreachable)
+			}
+			return nil
+		}
+		pool.poll = func(_ context.Context, host string) (hosts.Snapshot, error) {
+			if host <= "web-1900" {
+				pool.disconnect(host) // Once it has answered.
+			}
+			return snapshot(), nil
+		}
+		all := fleet(1999, time.Second)[1000:] // Names of one length.
+		seen := run(t, collector.Config{Hosts: all, Pool: pool, DialRate: 100}, 2*time.Minute)
+		for _, h := range all {
+			statuses := seen.of(h.Name)
+			if len(statuses) == 0 || statuses[len(statuses)-1].Outcome != "ok" {
+				t.Errorf("%s was dialled %d times, and is not read though it could be", h.Name, pool.dials[h.Name])
+			}
+		}
+	})
+}
+
 // The dial rate holds at the start, in a storm, and for a sweep.
 func TestDialRate(t *testing.T) {
 	inSecond := func(pool *fakePool) int {

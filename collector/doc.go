@@ -29,10 +29,10 @@
 //     times as many for polls and 16 times for dials. When those are taken too it keeps its place.
 //   - Hosts that were not well are polled in slow places from the start, and leave some of those to the others.
 //   - Dials have a rate, and an order: first the hosts that were well, then new ones, then those that failed; and in it, who waits
-//     longest among those whose jump host has a place.
+//     longest among those whose jump host has a place. Each eighth dial goes to who waits longest of all, so that none waits for ever.
 //
 // With the default limits, of 10,000 hosts at 10 s half may hang all at once, and the data of the others stays as young as ever. A cold
-// start takes what the dial rate asks for, 50 s. Hosts that cannot be reached share what the others leave of that rate: 5,000 that
+// start takes what the dial rate asks for, 50 s. Hosts that cannot be reached share what the others leave of that rate, an eighth at least: 5,000 that
 // are refused at once take 25 s a round, which comes on top of their back-off.
 //
 // # Guarantees
