@@ -232,14 +232,15 @@ func (e *examination) hostKey() {
 		e.add(Finding{
 			Step: "host key", Code: "weak_host_key", Severity: SeverityWarning, Detail: fmt.Sprintf("%s, %d bits", detail, bits),
 			Problem: "the host's key is short enough to be forged", Why: "who forges it can stand between and read as the collector",
-			Remedy: "on the host: sudo ssh-keygen -A, and remove the old key; then: service_manager trust {selector}",
+			Remedy: "on the host: sudo ssh-keygen -A, and remove the old key; then: service_manager trust --replace {selector}",
 		})
 	case bits > 0:
 		e.add(Finding{
 			Step: "host key", Code: "rsa_host_key", Severity: SeverityNote, Detail: fmt.Sprintf("%s, %d bits", detail, bits),
 			Problem: "known_hosts has only an RSA key of it",
 			Why:     "signing with it costs the host more than all the rest of a connection; systems drop RSA step by step",
-			Remedy:  "if it has an ed25519 key too: service_manager trust {selector}; else on the host: sudo ssh-keygen -A",
+			Remedy: fmt.Sprintf("if it has an ed25519 key too (else on the host: sudo ssh-keygen -A): ssh-keygen -R %s -f %s; then: "+
+				"service_manager trust {selector}", quote(KnownHostsName(e.host).String()), quote(KnownHostsFiles(e.host)[0])),
 		})
 	default:
 		e.ok("host key", "%s", detail)

@@ -69,10 +69,11 @@ func TestExamineHostKeys(t *testing.T) {
 		ca   bool
 		code string
 		in   string
+		do   string // what trust must be told to
 	}{
 		"ed25519":             {key: newHostKey(t), in: "ssh-ed25519 SHA256:"},
-		"rsa":                 {key: rsaKey(t, 3072), code: "rsa_host_key", in: "3072 bits"},
-		"short rsa":           {key: rsaKey(t, 1024), code: "weak_host_key", in: "1024 bits"},
+		"rsa":                 {key: rsaKey(t, 3072), code: "rsa_host_key", in: "3072 bits", do: "known_hosts; then: service_manager trust {selector}"},
+		"short rsa":           {key: rsaKey(t, 1024), code: "weak_host_key", in: "1024 bits", do: "service_manager trust --replace {selector}"},
 		"certificate":         {key: hostCertificate(t, ca, now.Add(-time.Hour), now.Add(time.Hour)), ca: true, in: "signed by a CA in known_hosts (" + ssh.FingerprintSHA256(ca.PublicKey())},
 		"old certificate":     {key: hostCertificate(t, ca, now.Add(-time.Hour), now.Add(time.Minute)), ca: true, code: "certificate_expires", in: "valid until"},
 		"valid since ever":    {key: hostCertificate(t, ca, time.Unix(0, 0), now.AddDate(0, 1, 0)), ca: true, in: "valid until"},
@@ -91,6 +92,9 @@ func TestExamineHostKeys(t *testing.T) {
 			i := slices.IndexFunc(r.Findings, func(f hosts.Finding) bool { return f.Step == "host key" })
 			if i < 0 || r.Findings[i].Code != test.code || !strings.Contains(r.Findings[i].Detail, test.in) {
 				t.Errorf("%+v, want code %q and %q", r.Findings, test.code, test.in)
+			}
+			if i >= 0 && !strings.HasSuffix(r.Findings[i].Remedy, test.do) {
+				t.Errorf("to mend it: %s", r.Findings[i].Remedy)
 			}
 			if r.Outcome != hosts.OK {
 				t.Errorf("outcome %s", r.Outcome)

@@ -88,6 +88,9 @@ func TestExamineFailures(t *testing.T) {
 			if f.Step != test.step || f.Severity != hosts.SeverityError || f.Detail == "" || f.Problem == "" || f.Why == "" || f.Remedy == "" {
 				t.Errorf("%+v, want step %q and all texts", f, test.step)
 			}
+			if test.outcome == hosts.HostKeyChanged && !strings.HasSuffix(f.Remedy, "service_manager trust --replace {selector}") {
+				t.Errorf("to mend it: %s", f.Remedy)
+			}
 		})
 	}
 }

@@ -102,7 +102,7 @@ func (e *examination) idleTimeouts(config sshdConfig) {
 		}
 		e.add(Finding{
 			Step: "sshd", Code: "channel_timeout", Severity: SeverityWarning,
-			Detail:  fmt.Sprintf("ChannelTimeout %s, for a jump host of %d hosts", oneLine(word, 60), e.behind),
+			Detail:  fmt.Sprintf("ChannelTimeout %s, for a jump host of %s", oneLine(word, 60), e.others()),
 			Problem: "the jump host's sshd ends tunnels between two polls",
 			Why:     "each poll of a host behind it connects anew",
 			Remedy:  "in the jump host's sshd_config: ChannelTimeout direct-tcpip=0",
@@ -183,12 +183,12 @@ func (e *examination) forwarding(ctx context.Context) bool {
 		e.lost("forwarding", broken(ctx, err))
 		return false
 	case err == nil || refused.Reason == ssh.ConnectionFailed:
-		e.ok("forwarding", "a jump host of %d hosts: tunnels are permitted", e.behind)
+		e.ok("forwarding", "a jump host of %s: tunnels are permitted", e.others())
 		return true
 	}
 	e.add(Finding{
 		Step: "forwarding", Code: "no_forwarding", Severity: SeverityWarning,
-		Detail:  fmt.Sprintf("a jump host of %d hosts: sshd refuses a tunnel: %s", e.behind, oneLine(refused.Message, 100)),
+		Detail:  fmt.Sprintf("a jump host of %s: sshd refuses a tunnel: %s", e.others(), oneLine(refused.Message, 100)),
 		Problem: "the jump host does not let the account open tunnels",
 		Why:     "no host behind it can be reached, unless PermitOpen allows just those",
 		Remedy: fmt.Sprintf("in its sshd_config: AllowTcpForwarding local, or for this account alone: Match User %s; and no restrict or "+
@@ -239,4 +239,12 @@ func number(digits string) time.Duration {
 		n = n*10 + time.Duration(c-'0')
 	}
 	return n
+}
+
+// others counts the hosts behind this one.
+func (e *examination) others() string {
+	if e.behind == 1 {
+		return "1 host"
+	}
+	return fmt.Sprintf("%d hosts", e.behind)
 }
