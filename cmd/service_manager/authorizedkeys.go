@@ -52,7 +52,9 @@ To set up the account monitor on HOST, from a login that may use sudo there:
     "sudo -H -u monitor sh -c 'umask 077 && mkdir -p ~/.ssh && cat >>~/.ssh/authorized_keys'"
 
 The wrapper knows the queries of this version of the program. Where an upgrade changes them, its hosts
-are "denied", with the advice to install the wrapper again.`,
+are "denied", with the advice to install the wrapper again.
+
+` + aboutSelectors,
 		Example: `  service_manager authorized-keys -i inventory.toml @web
   service_manager authorized-keys --key /etc/service_manager/id_ed25519.pub --from 192.0.2.10
   service_manager authorized-keys --wrapper >service_manager-report`,
@@ -107,10 +109,11 @@ func (a *app) authorizedKeys(flags authorizedKeysFlags, selectors []string) erro
 
 // identityFiles are those of the selected hosts, each once. Where there are several, it says whose they are.
 func (a *app) identityFiles(selectors []string) ([]string, error) {
-	_, selected, err := a.loadHosts(selectors)
+	inv, selected, err := a.loadHosts(selectors)
 	if err != nil {
 		return nil, err
 	}
+	a.tellNotices(inv)
 	users := make(map[string][]inventory.Host)
 	var files []string
 	for _, h := range selected {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -21,11 +22,16 @@ func (a *app) checkCommand() *cobra.Command {
 		Use:   "check [flags] [SELECTOR…]",
 		Short: "Validate the inventory",
 		Long: `Check reads the inventory and the files that it names, and reports every mistake at once as
-FILE:LINE: what is wrong. It dials nothing. With --print it shows the resolved hosts.`,
+FILE:LINE: what is wrong. It dials nothing. With --print it shows the resolved hosts.
+
+` + aboutSelectors,
 		Example: `  service_manager check -i inventory.toml
   service_manager check --print -i inventory.toml
   service_manager check --print -o json -i inventory.toml | jq -r '.[].routing_keys.status'`,
-		RunE: func(_ *cobra.Command, selectors []string) error {
+		RunE: func(cmd *cobra.Command, selectors []string) error {
+			if cmd.Flags().Changed("output") && !show {
+				return failed(exitUsage, errors.New("-o says how --print prints: add --print"))
+			}
 			return a.check(selectors, show, format)
 		},
 	}
@@ -42,9 +48,7 @@ func (a *app) check(selectors []string, show bool, format string) error {
 	if err != nil {
 		return err
 	}
-	for _, notice := range inv.Notices {
-		fmt.Fprintln(a.stderr, notice)
-	}
+	a.tellNotices(inv)
 	if show {
 		return a.printHosts(selected, format)
 	}

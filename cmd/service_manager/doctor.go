@@ -37,7 +37,7 @@ It changes nothing on the hosts, and says of each trouble what it is, why it mat
 What many hosts have in common is told once, the worst last. A key that may only report status (see
 authorized-keys) lets it see less of the host; that is as it should be.
 
-A selector is a host name, a glob, @group or label=value; none means all hosts.
+` + aboutSelectors + `
 
 Exit codes: 0 also where there are warnings; 2 a host cannot be read; 3 usage or inventory error;
 4 broker error; 5 trouble with this machine's own files. If several, the highest.`,
@@ -78,9 +78,7 @@ func (a *app) doctor(ctx context.Context, selectors []string, flags doctorFlags)
 	if err != nil {
 		return err
 	}
-	for _, notice := range inv.Notices {
-		fmt.Fprintln(a.stderr, notice)
-	}
+	a.tellNotices(inv)
 	e := examination{app: a, inventory: inv, hosts: selected, only: flags.only}
 	began := time.Now()
 	patients := e.make(ctx)

@@ -11,6 +11,9 @@ import (
 	"service_manager/inventory"
 )
 
+// aboutSelectors stands in the help of each command that takes selectors.
+const aboutSelectors = "A selector is a host name, a glob, @group or label=value; none means all hosts."
+
 // An app is one run of the command line.
 type app struct {
 	stdin          io.Reader // for answers to questions only
@@ -94,6 +97,13 @@ func (a *app) loadHosts(selectors []string) (*inventory.Inventory, []inventory.H
 		err = failed(exitUsage, fmt.Errorf("%s has no hosts: add [[hosts]] with a name, or enable one", a.inventory))
 	}
 	return inv, selected, err
+}
+
+// tellNotices tells what of the inventory is no mistake but may surprise.
+func (a *app) tellNotices(inv *inventory.Inventory) {
+	for _, notice := range inv.Notices {
+		fmt.Fprintln(a.stderr, notice)
+	}
 }
 
 // load reads the inventory and selects hosts from it.

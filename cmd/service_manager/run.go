@@ -25,7 +25,7 @@ A host that cannot be read has a message too: with its outcome, the reason, and 
 A broker that is away is waited for; meanwhile the newest status of each host is kept. SIGTERM
 or Ctrl-C ends it within 10 seconds.
 
-A selector is a host name, a glob, @group or label=value; none means all hosts.`,
+` + aboutSelectors,
 		Example: `  service_manager run -i inventory.toml
   service_manager run --dry-run -i inventory.toml        # messages as JSON lines, no broker needed
   service_manager run --once -i inventory.toml @web      # one sweep of a group, for cron or a test`,
