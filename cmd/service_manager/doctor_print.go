@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -26,23 +25,26 @@ type printer struct {
 func (p printer) print(patients []patient) error {
 	patients = slices.Clone(patients)
 	slices.SortStableFunc(patients, func(a, b patient) int { return cmp.Compare(settled(a.Severity), settled(b.Severity)) })
-	var printed error
+	overview := p.lines
 	if p.verbose {
-		printed = p.steps(patients)
-	} else {
-		printed = p.lines(patients)
+		overview = p.steps
 	}
-	groups := groupFindings(patients)
+	if err := overview(patients); err != nil {
+		return err
+	}
 	least := hosts.SeverityWarning
 	if p.verbose {
 		least = hosts.SeverityNote
 	}
-	for _, g := range groups {
-		if g.severity >= least {
-			printed = errors.Join(printed, p.group(g))
+	for _, g := range groupFindings(patients) {
+		if g.severity < least {
+			continue
+		}
+		if err := p.group(g); err != nil {
+			return err
 		}
 	}
-	return printed
+	return nil
 }
 
 // lines prints one line for each patient.
