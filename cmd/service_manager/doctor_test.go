@@ -2,20 +2,14 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 
 	"service_manager/hosts"
-	"service_manager/hosts/sshtest"
 	"service_manager/inventory"
 )
 
@@ -147,57 +141,5 @@ func TestOpenFiles(t *testing.T) {
 	}
 	if f := e.fileLimit(65); f.Severity != hosts.SeverityWarning || f.Remedy == "" {
 		t.Errorf("65 files for two hosts: %+v", f)
-	}
-}
-
-// When doctor is told to stop it does so at once, with what is known.
-func TestDoctorEndsWhenToldTo(t *testing.T) {
-	defer goleak.VerifyNone(t)
-	private, _, err := sshtest.NewKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	reached := make(chan struct{})
-	server, err := sshtest.Start(sshtest.Config{Greet: func(ctx context.Context, _ net.Conn) bool {
-		close(reached)
-		<-ctx.Done()
-		return false
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	dir := t.TempDir()
-	for name, text := range map[string]string{"id": string(private), "known_hosts": "", "inventory.toml": fmt.Sprintf(`
-[collector]
-connect_timeout = "5m"
-[ssh]
-identity_file = "id"
-known_hosts = ["known_hosts"]
-[[hosts]]
-name = "frozen"
-address = "127.0.0.1"
-ssh = {port = %d}
-[[hosts]]
-name = "refused"
-address = "127.0.0.1"
-ssh = {port = 1}
-`, server.Addr().Port)} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	go func() {
-		<-reached
-		cancel()
-	}()
-	var stdout, stderr bytes.Buffer
-	if code := execute(ctx, []string{"doctor", "-i", filepath.Join(dir, "inventory.toml")}, nil, &stdout, &stderr); code != exitHost {
-		t.Errorf("exit code %d, want %d; it printed\n%s%s", code, exitHost, stdout.String(), stderr.String())
-	}
-	if strings.Contains(stdout.String(), "frozen") || !strings.Contains(stderr.String(), "interrupted: of 2 hosts, ") {
-		t.Errorf("it printed\n%s%s", stdout.String(), stderr.String())
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/sourcegraph/conc"
 
@@ -20,9 +19,11 @@ type keyRing struct {
 	candidates []*candidate // by the number of jumps before them, then by name
 	byName     map[string]*candidate
 	scanHost   func(context.Context, inventory.Host) (hosts.Offer, error)
-	parallel   int         // how many hosts are asked at once
-	replace    bool        // whether changed keys of selected hosts are to be replaced
-	progress   func(n int) // is told how many hosts were asked; 0 at the end
+	parallel   int                       // how many hosts are asked at once
+	replace    bool                      // whether changed keys of selected hosts are to be replaced
+	progress   func(total int) *progress // begins to show how many hosts were asked
+
+	interrupted bool // not all were asked that could have been
 }
 
 // A candidate is a host whose key is to be trusted.
@@ -37,7 +38,7 @@ type candidate struct {
 }
 
 func newKeyRing(selected []inventory.Host, scan func(context.Context, inventory.Host) (hosts.Offer, error)) *keyRing {
-	k := &keyRing{byName: make(map[string]*candidate), scanHost: scan, parallel: 1, progress: func(int) {}}
+	k := &keyRing{byName: make(map[string]*candidate), scanHost: scan, parallel: 1, progress: func(int) *progress { return nil }}
 	for _, h := range selected {
 		k.enter(h).selected = true
 		for jump := h.Via; jump != nil; jump = jump.Via {
@@ -76,7 +77,7 @@ func (c *candidate) trusted() bool {
 	return c.asked && c.err == nil && (c.done != "" || c.offer.Verdict.Standing.Accepted())
 }
 
-// scan asks all hosts for their keys that can be reached by now.
+// scan asks all hosts for their keys that can be reached by now. A host stays unasked whose turn was interrupted.
 func (k *keyRing) scan(ctx context.Context) {
 	for {
 		var ready []*candidate
@@ -85,7 +86,8 @@ func (k *keyRing) scan(ctx context.Context) {
 				ready = append(ready, c)
 			}
 		}
-		if len(ready) == 0 || ctx.Err() != nil {
+		k.interrupted = ctx.Err() != nil
+		if len(ready) == 0 || k.interrupted {
 			return
 		}
 		k.askAll(ctx, ready)
@@ -94,11 +96,11 @@ func (k *keyRing) scan(ctx context.Context) {
 
 // askAll asks a number of hosts, several at once.
 func (k *keyRing) askAll(ctx context.Context, ready []*candidate) {
-	var mu sync.Mutex // guards asked, and the terminal
-	asked := 0
+	bar := k.progress(len(k.candidates))
+	defer bar.end()
 	for _, c := range k.candidates {
 		if c.asked {
-			asked++
+			bar.step(c.err != nil)
 		}
 	}
 	next := make(chan *candidate)
@@ -106,23 +108,22 @@ func (k *keyRing) askAll(ctx context.Context, ready []*candidate) {
 	for range min(k.parallel, len(ready)) {
 		workers.Go(func() {
 			for c := range next {
-				c.offer, c.err = k.scanHost(ctx, c.host)
-				mu.Lock()
-				asked++
-				k.progress(asked)
-				mu.Unlock()
+				offer, err := k.scanHost(ctx, c.host)
+				if err != nil && ctx.Err() != nil {
+					continue
+				}
+				c.asked, c.offer, c.err = true, offer, err
+				bar.step(err != nil)
 			}
 		})
 	}
 	for _, c := range ready {
 		if ctx.Err() == nil {
 			next <- c
-			c.asked = true
 		}
 	}
 	close(next)
 	workers.Wait()
-	k.progress(0)
 }
 
 // treatable reports whether the host's key is to be written, and whether others are to make room for it.
@@ -211,11 +212,36 @@ func complete(candidates []*candidate) {
 	}
 }
 
-// untrusted is how many hosts no connection will accept the key of.
-func (k *keyRing) untrusted() int {
+// left says which hosts could not be trusted in the end; nil means none. That there is no key of a host does not mean that none is
+// known.
+func (k *keyRing) left() error {
+	silent, untrusted := 0, 0
+	for _, c := range k.candidates {
+		switch {
+		case k.why(c) != nil:
+			silent++
+		case !c.trusted():
+			untrusted++
+		}
+	}
+	var words []string
+	if untrusted > 0 {
+		words = append(words, count(untrusted, "host")+" without a trusted key")
+	}
+	if silent > 0 {
+		words = append(words, count(silent, "host")+" could not be asked")
+	}
+	if words == nil {
+		return nil
+	}
+	return errors.New(strings.Join(words, ", "))
+}
+
+// asked is how many hosts were asked for their keys.
+func (k *keyRing) asked() int {
 	n := 0
 	for _, c := range k.candidates {
-		if !c.trusted() {
+		if c.asked {
 			n++
 		}
 	}
@@ -223,12 +249,14 @@ func (k *keyRing) untrusted() int {
 }
 
 // why says why there is no key of a host.
-func (c *candidate) why() error {
+func (k *keyRing) why(c *candidate) error {
 	switch {
 	case c.asked:
 		return c.err
-	case c.host.Via == nil:
+	case c.host.Via == nil || k.byName[c.host.Via.Name].trusted():
 		return errors.New("not asked: interrupted")
+	case k.byName[c.host.Via.Name].err != nil:
+		return fmt.Errorf("not asked: its jump host %s could not be asked", c.host.Via.Name)
 	}
 	return fmt.Errorf("not asked: its jump host %s is not trusted", c.host.Via.Name)
 }

@@ -11,12 +11,13 @@ import (
 	"service_manager/hosts/knownhosts"
 )
 
-// printKeys prints a line for each host that was asked and is not printed yet; at the end also for those that could not be.
+// printKeys prints a line for each host that was asked and is not printed yet; at the end also for those that could not be, unless
+// that is because of an interruption.
 func (a *app) printKeys(out io.Writer, keys *keyRing) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	rows := 0
 	for _, c := range keys.candidates {
-		if c.printed || !c.asked && keys.waitsFor(c) {
+		if c.printed || !c.asked && (keys.interrupted || keys.waitsFor(c)) {
 			continue
 		}
 		c.printed = true
@@ -25,7 +26,7 @@ func (a *app) printKeys(out io.Writer, keys *keyRing) error {
 		}
 		rows++
 		address := net.JoinHostPort(c.host.Address, strconv.Itoa(c.host.SSH.Port))
-		if err := c.why(); err != nil {
+		if err := keys.why(c); err != nil {
 			fmt.Fprintf(w, "%s\t%s\t-\t-\t%s\t%s\n", c.host.Name, address, c.outcome(), printable(err.Error()))
 			continue
 		}
@@ -99,17 +100,18 @@ func (a *app) tellChanged(keys *keyRing) {
 				c.host.Name, v.Lines[0])
 		case knownhosts.Changed:
 			fmt.Fprintf(a.stderr, "\nWARNING: THE HOST KEY OF %s HAS CHANGED\n  known  %s %s (%s)\n  shown  %s %s\n"+
-				"  Either the host was installed anew, or someone stands between. %s\n", c.host.Name, v.Lines[0].Type, v.Lines[0].Fingerprint(), v.Lines[0], c.offer.Key.Type(), c.offer.Fingerprint(), c.remedy())
+				"  Either the host was installed anew, or someone stands between. %s\n", c.host.Name, v.Lines[0].Type, v.Lines[0].Fingerprint(),
+				v.Lines[0], c.offer.Key.Type(), c.offer.Fingerprint(), a.remedy(c))
 		default:
 		}
 	}
 }
 
-func (c *candidate) remedy() string {
+func (a *app) remedy(c *candidate) string {
 	if line := c.pattern(); line != nil {
 		return fmt.Sprintf("%s has the old key for several hosts: if the new fingerprint\n  is the host's own, change that line by hand", line)
 	}
-	return "If the new fingerprint is the\n  host's own: service_manager trust --replace " + c.host.Name
+	return "If the new fingerprint is the\n  host's own: service_manager trust --replace " + a.selectorOf(nil)([]string{c.host.Name})
 }
 
 // maxProblems is how many bad lines are told one by one.
@@ -160,11 +162,14 @@ type keyOnFile struct {
 func (k *keyRing) results() []keyResult {
 	results := make([]keyResult, 0, len(k.candidates))
 	for _, c := range k.candidates {
+		if !c.asked && k.interrupted {
+			continue
+		}
 		r := keyResult{
 			Host: c.host.Name, Address: c.host.Address, Port: c.host.SSH.Port, Name: hosts.KnownHostsName(c.host).String(),
 			Outcome: string(hosts.OK), Lines: []keyOnFile{}, Trusted: c.trusted(),
 		}
-		if err := c.why(); err != nil {
+		if err := k.why(c); err != nil {
 			r.Outcome, r.Error = string(c.outcome()), new(err.Error())
 			results = append(results, r)
 			continue

@@ -87,8 +87,8 @@ func (f *keyFleet) trust(t *testing.T, selected ...*inventory.Host) (*keyRing, s
 func TestTrustsJumpHostsFirst(t *testing.T) {
 	f, all := newKeyFleet(t)
 	keys, out, err := f.trust(t, all["a"], all["d"], all["e"])
-	if err != nil || keys.untrusted() != 0 {
-		t.Fatalf("%d left, %v:\n%s", keys.untrusted(), err, out)
+	if err != nil || keys.left() != nil {
+		t.Fatalf("%v, %v:\n%s", keys.left(), err, out)
 	}
 	if diff := cmp.Diff([]string{"c", "d", "b", "e", "a"}, f.asked); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
@@ -110,8 +110,8 @@ func TestTrustStopsAtChangedJumpHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	keys, out, err := f.trust(t, all["a"], all["e"])
-	if err != nil || keys.untrusted() != 3 {
-		t.Errorf("%d left, %v", keys.untrusted(), err)
+	if left := keys.left(); err != nil || left == nil || left.Error() != "1 host without a trusted key, 2 hosts could not be asked" {
+		t.Errorf("left: %v, %v", left, err)
 	}
 	for _, want := range []string{"not asked: its jump host b is not trusted", "not asked: its jump host c is not trusted", "changed"} {
 		if !strings.Contains(out, want) {
@@ -120,6 +120,46 @@ func TestTrustStopsAtChangedJumpHost(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"c", "d", "e"}, f.asked); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+}
+
+// Of a jump host that does not answer it is not said that its key is not trusted.
+func TestTrustBehindJumpHostThatIsAway(t *testing.T) {
+	f, all := newKeyFleet(t)
+	keys := newKeyRing([]inventory.Host{*all["e"]}, func(context.Context, inventory.Host) (hosts.Offer, error) {
+		return hosts.Offer{}, errors.New("away")
+	})
+	keys.scan(t.Context())
+	if got := keys.why(keys.byName["e"]).Error(); got != "not asked: its jump host d could not be asked" || f.asked != nil {
+		t.Errorf("%q, asked %v", got, f.asked)
+	}
+	if left := keys.left(); left == nil || left.Error() != "2 hosts could not be asked" {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// What was under way when trust was told to stop is not told as the host's trouble.
+func TestInterruptedTrust(t *testing.T) {
+	_, all := newKeyFleet(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	keys := newKeyRing([]inventory.Host{*all["c"], *all["d"]}, func(ctx context.Context, h inventory.Host) (hosts.Offer, error) {
+		if h.Name == "d" {
+			cancel()
+			return hosts.Offer{}, context.Cause(ctx)
+		}
+		return hosts.Offer{}, errors.New("away")
+	})
+	var stdout bytes.Buffer
+	a := &app{stdout: &stdout, stderr: &stdout}
+	err := a.trustAll(ctx, keys, trustFlags{format: "table"})
+	if err == nil || err.Error() != "interrupted: of 2 hosts, 1 were asked; nothing more was added" || exitOf(err) != exitHost {
+		t.Errorf("%v", err)
+	}
+	if err := a.printKeys(&stdout, keys); err != nil {
+		t.Fatal(err)
+	}
+	if out := stdout.String(); !strings.Contains(out, "away") || strings.Count(out, "\n") != 2 || len(keys.results()) != 1 {
+		t.Errorf("it printed\n%sand %+v", out, keys.results())
 	}
 }
 
@@ -162,7 +202,7 @@ func TestKeyRingBounds(t *testing.T) {
 	if n := asked.Load(); tooMany.Load() || n < 30 || n > 34 {
 		t.Errorf("too many at once: %t; %d asked", tooMany.Load(), n)
 	}
-	if got := keys.candidates[len(keys.candidates)-1].why().Error(); got != "not asked: interrupted" {
+	if got := keys.why(keys.candidates[len(keys.candidates)-1]).Error(); got != "not asked: interrupted" {
 		t.Errorf("%q", got)
 	}
 }

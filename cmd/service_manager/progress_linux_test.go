@@ -2,10 +2,13 @@ package main
 
 import (
 	"bufio"
+	"context"
+	"io"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
@@ -54,6 +57,36 @@ func TestProgressOnATerminal(t *testing.T) {
 	t.Setenv("TERM", "dumb")
 	if newProgress(terminal, 500) != nil {
 		t.Error("a dumb terminal cannot redraw a line")
+	}
+}
+
+// All commands that may keep a person waiting for many hosts show how far they are.
+func TestCommandsShowProgress(t *testing.T) {
+	t.Setenv("TERM", "xterm")
+	for _, command := range []string{"doctor", "status", "trust"} {
+		t.Run(command, func(t *testing.T) {
+			inventory, _ := frozen(t)
+			end, terminal := newTerminal(t)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			ended := make(chan int, 1)
+			go func() {
+				ended <- execute(ctx, []string{command, "-i", inventory}, nil, io.Discard, terminal)
+				_ = terminal.Close() // So that no one waits for more.
+			}()
+			r := bufio.NewReader(end)
+			for line, bar := "", "[==========>         ] 1/2 hosts, 1 with trouble, "; !strings.Contains(line, bar); {
+				part, err := r.ReadString(' ')
+				if err != nil {
+					t.Fatalf("%v after %q", err, line)
+				}
+				line += part
+			}
+			cancel()
+			if code := <-ended; code != exitHost {
+				t.Errorf("exit code %d, want %d", code, exitHost)
+			}
+		})
 	}
 }
 

@@ -27,7 +27,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Long: `Status reads the selected hosts now and shows their units, trouble first: hosts that cannot be
 read, then units that are failed or missing. It needs no broker and publishes nothing.
 
-A selector is a host name, a glob, @group or label=value; none means all hosts.`,
+` + aboutSelectors,
 		Example: `  service_manager status -i inventory.toml
   service_manager status --failed @web
   service_manager status -o json 'db-*' | jq '.[].units[].name'`,
@@ -48,9 +48,7 @@ func (a *app) status(ctx context.Context, selectors []string, onlyFailed bool, f
 	if err != nil {
 		return err
 	}
-	for _, notice := range inv.Notices {
-		fmt.Fprintln(a.stderr, notice)
-	}
+	a.tellNotices(inv)
 	var seen tally
 	bar := newProgress(a.stderr, len(selected))
 	observe := func(s publish.Status) {
@@ -58,10 +56,10 @@ func (a *app) status(ctx context.Context, selectors []string, onlyFailed bool, f
 		bar.step(exitCode(s) != 0)
 	}
 	p := pipeline{inventory: inv, hosts: selected, observe: observe, log: a.logger(slog.LevelError)}
-	err = p.sweep(ctx)
+	swept := p.sweep(ctx)
 	bar.end()
-	if err != nil {
-		return err
+	if swept != nil && ctx.Err() == nil {
+		return swept
 	}
 	statuses := seen.statuses()
 	if onlyFailed {
@@ -77,6 +75,9 @@ func (a *app) status(ctx context.Context, selectors []string, onlyFailed bool, f
 	}
 	if format == "table" {
 		fmt.Fprintln(a.stderr, seen.line(time.Now()))
+	}
+	if swept != nil { // Interrupted. What was read by then has been shown.
+		return swept
 	}
 	return seen.exit()
 }

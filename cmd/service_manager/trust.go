@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
@@ -39,8 +38,10 @@ A changed key is never added by --yes alone. Either the host was installed anew,
 between. When you know that the new fingerprint is the host's own, name the host and add --replace.
 A revoked key is never added.
 
-A selector is a host name, a glob, @group or label=value; none means all hosts. The exit code is 0
-when all keys are known in the end, 2 when one is not, 5 when a file cannot be written.`,
+` + aboutSelectors + `
+
+Exit codes: 0 all keys are known in the end; 2 a key is not, or a host could not be asked; 3 usage or
+inventory error; 5 a file cannot be written. If several, the highest.`,
 		Example: `  service_manager trust -i inventory.toml
   service_manager trust --yes @web
   service_manager trust --replace web-01
@@ -71,7 +72,7 @@ func (a *app) trust(ctx context.Context, selectors []string, flags trustFlags) e
 	defer pool.Close()
 	keys := newKeyRing(selected, func(ctx context.Context, h inventory.Host) (hosts.Offer, error) { return pool.Scan(ctx, h) })
 	keys.parallel, keys.replace = inv.Collector.Dials, flags.replace
-	keys.progress = a.progressOf("asked", len(keys.candidates))
+	keys.progress = func(total int) *progress { return newProgress(a.stderr, total) }
 	err = a.trustAll(ctx, keys, flags)
 	if flags.format != "table" {
 		if wrong := printJSON(a.stdout, flags.format, keys.results()); wrong != nil {
@@ -85,8 +86,8 @@ func (a *app) trust(ctx context.Context, selectors []string, flags trustFlags) e
 	if err != nil {
 		return err
 	}
-	if left := keys.untrusted(); left > 0 {
-		return failed(exitHost, fmt.Errorf("%s without a trusted key", count(left, "host")))
+	if left := keys.left(); left != nil {
+		return failed(exitHost, left)
 	}
 	return nil
 }
@@ -97,9 +98,7 @@ func (a *app) loadToTrust(selectors []string) (*inventory.Inventory, []inventory
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, notice := range inv.Notices {
-		fmt.Fprintln(a.stderr, notice)
-	}
+	a.tellNotices(inv)
 	if len(selectors) == 0 {
 		return inv, all, nil
 	}
@@ -140,8 +139,9 @@ func findJump(all []inventory.Host, name string) *inventory.Host {
 func (a *app) trustAll(ctx context.Context, keys *keyRing, flags trustFlags) error {
 	for {
 		keys.scan(ctx)
-		if ctx.Err() != nil {
-			return failed(exitHost, errors.New("interrupted before every host was asked; nothing more was added"))
+		if keys.interrupted {
+			return failed(exitHost, fmt.Errorf("interrupted: of %s, %d were asked; nothing more was added",
+				count(len(keys.candidates), "host"), keys.asked()))
 		}
 		plan, err := keys.plan(flags.hash)
 		if err != nil {
@@ -250,18 +250,4 @@ func trustFile(h inventory.Host) (string, error) {
 		}
 	}
 	return hosts.KnownHostsFiles(h)[0], nil
-}
-
-// progressOf returns a function that shows on a terminal how many of so many hosts were done; 0 takes that off again.
-func (a *app) progressOf(done string, of int) func(n int) {
-	if !isTerminal(a.stderr) {
-		return func(int) {}
-	}
-	return func(n int) {
-		if n == 0 {
-			_, _ = io.WriteString(a.stderr, "\r\x1b[K") // A terminal that is gone is told no progress.
-			return
-		}
-		fmt.Fprintf(a.stderr, "\r%s %d of %s", done, n, count(of, "host"))
-	}
 }
