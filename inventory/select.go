@@ -111,8 +111,10 @@ func (inv *Inventory) whyNot(selector string) string {
 	case badGlob != nil:
 		return "is not a glob; close each [ with ]"
 	case isGroup:
-		if _, ok := inv.parents[group]; ok {
-			return "names a group without enabled hosts"
+		for name := range inv.parents {
+			if matches(group, name) {
+				return "names a group without enabled hosts"
+			}
 		}
 		return "matches no group" + didYouMean(group, maps.Keys(inv.parents), inv.groupList())
 	case isLabel:

@@ -51,6 +51,7 @@ func TestSelectNothing(t *testing.T) {
 		"@storage":    `selector "@storage" matches no group; groups are db, default, empty, linux, web`,
 		"@":           `selector "@" matches no group; groups are db, default, empty, linux, web`,
 		"@empty":      `selector "@empty" names a group without enabled hosts`,
+		"@em*":        `selector "@em*" names a group without enabled hosts`,
 		"env=pord":    `selector "env=pord" matches no host: none has that value of "env"; did you mean "prod"?`,
 		"evn=prod":    `selector "evn=prod" matches no host: none has the label "evn"; did you mean "env"?`,
 		"env=":        `selector "env=" matches no host: none has that value of "env"`,
