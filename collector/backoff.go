@@ -11,6 +11,8 @@ const (
 	// persistentPause is how long a host is left alone whose trouble only a person can mend. Shorter would earn the collector's
 	// address a penalty from OpenSSH 9.8 on, which then hits every connection from it.
 	persistentPause = 5 * time.Minute
+	// persistentSpread is at most added to it, so that a fleet that was kept out by one file is not asked again all at once.
+	persistentSpread = time.Minute
 	// The back-off after other trouble is at most firstBackOff, and twice as much after each failure that follows, up to
 	// lastBackOff or the host's interval, the longer of the two.
 	firstBackOff = time.Second
@@ -25,7 +27,7 @@ const (
 // The delay is random between nothing and the whole (full jitter), so that hosts that failed together do not come back together.
 func (w *watch) backOff(now time.Time, err error) time.Time {
 	if hosts.Persistent(err) {
-		return now.Add(persistentPause)
+		return now.Add(persistentPause + rand.N(persistentSpread))
 	}
 	switch hosts.OutcomeOf(err) {
 	case hosts.Unreachable, hosts.Timeout, hosts.Throttled, hosts.ProtocolError:

@@ -15,7 +15,7 @@
 //
 // Each host has a turn per interval, in a phase of its own. Then it is polled on its standing connection, else it waits to be dialled. A
 // host that fails in its transport backs off, with full jitter up to 15 s or its interval, and is tried again when that is over,
-// whatever its turns; one that does not let us in, or that we do not trust, has 5 minutes, or until our own files change. So a
+// whatever its turns; one that does not let us in, or that we do not trust, has 5 to 6 minutes, or until our own files change. So a
 // host's poll may come sooner than its turn, and nothing but [Pool] and the outbox need know: what wakes a host, or takes one in or
 // out while the collector runs, only has to find it on the agenda.
 //

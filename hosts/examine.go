@@ -133,9 +133,12 @@ func (e *examination) failed(step string, err error) {
 		detail, own = known.Err.Error(), known.own
 	}
 	f := Finding{Step: step, Code: string(e.report.Outcome), Severity: SeverityError, Detail: oneLine(detail, 1000)}
-	if own {
+	switch {
+	case own:
 		f.Code, f.Problem, f.Why, f.Remedy = ownAdvice(e.report.Outcome)
-	} else {
+	case errors.Is(err, errRevoked):
+		f.Problem, f.Why, f.Remedy = revokedAdvice()
+	default:
 		f.Problem, f.Why, f.Remedy = advice(e.report.Outcome, e.host)
 	}
 	e.add(f)

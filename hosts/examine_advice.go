@@ -41,6 +41,13 @@ func advice(outcome Outcome, h inventory.Host) (problem, why, remedy string) {
 	return problem, why, remedy
 }
 
+// revokedAdvice is advice on a key that must not be trusted again, not even with trust --replace.
+func revokedAdvice() (problem, why, remedy string) {
+	return "the host shows a revoked key",
+		"someone has declared this key, or the authority that signed it, void: whoever holds it may answer in the host's place",
+		"make the host a new key, on its console: rm /etc/ssh/ssh_host_*_key* && ssh-keygen -A, and restart sshd; then: service_manager trust --replace {selector}"
+}
+
 // loginAdvice is advice on outcomes that come after the host key.
 func loginAdvice(outcome Outcome, h inventory.Host) (problem, why, remedy string) {
 	user := quote(h.SSH.User)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 
 	"service_manager/hosts"
@@ -29,6 +30,7 @@ func TestExamineFailures(t *testing.T) {
 		outcome hosts.Outcome
 		step    string
 		code    string // the outcome's, unless it is said
+		remedy  string // part of it
 	}{
 		"no such port": {change: func(h *inventory.Host) { h.SSH.Port = 1 }, outcome: hosts.Unreachable, step: "connect"},
 		"no such name": {change: func(h *inventory.Host) { h.Address = "no-such-host.invalid" }, outcome: hosts.Unreachable, step: "connect"},
@@ -43,6 +45,11 @@ func TestExamineFailures(t *testing.T) {
 			known: func(s site, server *sshtest.Server) string {
 				return knownhosts.Line([]string{knownhosts.Normalize(server.Addr().String())}, s.userKey)
 			}, outcome: hosts.HostKeyChanged, step: "host key",
+		},
+		"revoked key": {
+			known: func(_ site, server *sshtest.Server) string {
+				return "@revoked * " + string(ssh.MarshalAuthorizedKey(server.HostKey()))
+			}, outcome: hosts.HostKeyChanged, step: "host key", remedy: "ssh-keygen -A",
 		},
 		"other user key": {config: sshtest.Config{UserKey: ecdsaKey(t).PublicKey()}, outcome: hosts.AuthFailed, step: "authentication"},
 		"no user key": {
@@ -87,6 +94,9 @@ func TestExamineFailures(t *testing.T) {
 			f := finding(t, r, code)
 			if f.Step != test.step || f.Severity != hosts.SeverityError || f.Detail == "" || f.Problem == "" || f.Why == "" || f.Remedy == "" {
 				t.Errorf("%+v, want step %q and all texts", f, test.step)
+			}
+			if !strings.Contains(f.Remedy, test.remedy) {
+				t.Errorf("to mend it: %s, want %q", f.Remedy, test.remedy)
 			}
 			if test.outcome == hosts.HostKeyChanged && !strings.HasSuffix(f.Remedy, "service_manager trust --replace {selector}") {
 				t.Errorf("to mend it: %s", f.Remedy)

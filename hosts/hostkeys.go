@@ -1,6 +1,7 @@
 package hosts
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -74,6 +75,9 @@ func (k *knownHosts) check(h inventory.Host) ssh.HostKeyCallback {
 	}
 }
 
+// errRevoked is in the error about a key or authority that a person has declared void. Nothing makes it good again.
+var errRevoked = errors.New("revoked")
+
 // refuse says why a key is not accepted, and how to mend that.
 func (k *knownHosts) refuse(h inventory.Host, key ssh.PublicKey, v knownhosts.Verdict) *Error {
 	key = plainKey(key)
@@ -82,7 +86,7 @@ func (k *knownHosts) refuse(h inventory.Host, key ssh.PublicKey, v knownhosts.Ve
 		if authority := v.Lines[0].Fingerprint(); authority != ssh.FingerprintSHA256(key) {
 			shown = fmt.Sprintf("the authority %s that signed its host certificate", authority)
 		}
-		return fail(HostKeyChanged, "%s is revoked at %s; find out why before anything else", shown, v.Lines[0])
+		return fail(HostKeyChanged, "%s is %w at %s; find out why before anything else", shown, errRevoked, v.Lines[0])
 	}
 	why := ""
 	switch {
