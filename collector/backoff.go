@@ -27,7 +27,7 @@ const (
 // The delay is random between nothing and the whole (full jitter), so that hosts that failed together do not come back together.
 func (w *watch) backOff(now time.Time, err error) time.Time {
 	if hosts.Persistent(err) {
-		return now.Add(persistentPause + rand.N(persistentSpread))
+		return now.Add(persistentPause + rand.N(persistentSpread)) //nolint:gosec // no one gains by guessing it
 	}
 	switch hosts.OutcomeOf(err) {
 	case hosts.Unreachable, hosts.Timeout, hosts.Throttled, hosts.ProtocolError:

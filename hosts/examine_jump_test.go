@@ -53,7 +53,8 @@ func TestExamineBehindAJumpHost(t *testing.T) {
 func TestExamineLosesItsJumpHost(t *testing.T) {
 	s := newSite(t)
 	var bastion *sshtest.Server
-	behind := s.start(t, sshtest.Config{Greet: func(ctx context.Context, _ net.Conn) bool {
+	behind := s.start(t, sshtest.Config{Greet: func(ctx context.Context, c net.Conn) bool {
+		_, _ = c.Read(make([]byte, 1)) // The client's banner: the tunnel stands on both ends.
 		bastion.Disconnect()
 		<-ctx.Done()
 		return false

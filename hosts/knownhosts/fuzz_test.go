@@ -40,7 +40,10 @@ func FuzzOpen(f *testing.F) {
 			t.Errorf("an unheard of key is %s", v.Standing)
 		}
 		if err := knownhosts.Replace(path, knownhosts.Entry{Name: name, Key: key}); err != nil {
-			t.Fatal(err)
+			if written := name.String(); written != "" && !strings.ContainsAny(written, "*?!,|#@ \t\r\n") {
+				t.Fatal(err)
+			}
+			return // Refused, as it would mean something else than the one host.
 		}
 		known = open(t, path)
 		if after := known.Problems(); len(after) < len(problems) {
