@@ -3,6 +3,7 @@
 package faults_test
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"strings"
@@ -77,6 +78,84 @@ func TestUserKeys(t *testing.T) {
 			t.Errorf("%d attempts in 5 polls", n)
 		}
 	})
+}
+
+// A real ssh-keygen(1) encrypts the key, and a passphrase file opens it.
+func TestEncryptedKeys(t *testing.T) {
+	for _, kind := range []string{"ed25519", "rsa"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			_, h := s.sshd(t, "sick", sshd.Config{UserKey: s.newKey(t, "user", kind)})
+			s.keygen(t, "-p", "-P", "", "-N", "open sesame", "-f", "user")
+			h.SSH.IdentityFile, h.SSH.PassphraseFile = s.path("user"), s.path("passphrase")
+			s.write(t, "passphrase", "open\n")
+			o := observe(t, append(s.neighbours(t), h)...)
+			want("passphrase", hosts.AuthFailed).check(t, o.sick(t))
+			s.write(t, "passphrase", "open sesame\n") // Which is noticed, and ends the pause.
+			o.await(t, hosts.OK)
+		})
+	}
+}
+
+// A real ssh-agent(1) holds several keys; the one that identity_file names is offered, with its certificate where there is one.
+func TestSSHAgent(t *testing.T) {
+	s := newSite(t)
+	mine := s.newKey(t, "user", "rsa")
+	s.newKey(t, "certified", "ed25519")
+	s.newKey(t, "stranger", "ed25519")
+	s.newKey(t, "ca", "ed25519")
+	s.keygen(t, "-s", "ca", "-I", "collector", "-n", sshd.User, "certified.pub")
+	s.startAgent(t, "stranger", "user", "certified")
+	server, h := s.sshd(t, "plain", sshd.Config{UserKey: mine})
+	_, certified := s.sshd(t, "certificate", sshd.Config{
+		UserKey: mine, Directives: []string{"TrustedUserCAKeys " + sshd.Path + "/ca.pub"},
+		Files: map[string]string{"bin/systemctl": systemctl, "ca.pub": s.read(t, "ca.pub")},
+	})
+	_, unnamed := s.sshd(t, "unnamed", sshd.Config{UserKey: mine})
+	for _, host := range []*inventory.Host{&h, &certified, &unnamed} {
+		host.SSH.Agent, host.SSH.IdentityFile = true, ""
+	}
+	h.SSH.IdentityFile, certified.SSH.IdentityFile = s.path("user"), s.path("certified")
+	for _, name := range []string{"user", "certified"} { // The agent has them.
+		if err := os.Remove(s.path(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := observe(t, append(s.neighbours(t), h, certified, unnamed)...).next(t)
+	want("", hosts.OK).check(t, all["plain"])
+	want("", hosts.OK).check(t, all["certificate"])
+	want("identity_file", hosts.AuthFailed).check(t, all["unnamed"])
+	if log := server.Log(); strings.Contains(log, "Failed publickey") || !strings.Contains(log, "Accepted publickey") {
+		t.Errorf("other keys were offered:\n%s", log)
+	}
+}
+
+// startAgent runs ssh-agent(1) with some of the site's keys until the test ends.
+func (s site) startAgent(t *testing.T, keys ...string) {
+	t.Helper()
+	socket := s.path("agent")
+	cmd := exec.CommandContext(context.Background(), "ssh-agent", "-D", "-a", socket)
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // It was killed.
+	})
+	if _, err := stdout.Read(make([]byte, 1)); err != nil { // It says where it listens, and then does.
+		t.Fatalf("ssh-agent: %v", err)
+	}
+	t.Setenv("SSH_AUTH_SOCK", socket)
+	for _, key := range keys {
+		if out, err := exec.CommandContext(t.Context(), "ssh-add", "-q", s.path(key)).CombinedOutput(); err != nil {
+			t.Fatalf("ssh-add %s: %v: %s", key, err, out)
+		}
+	}
 }
 
 // A user certificate lets in without an authorized_keys entry.
