@@ -190,9 +190,9 @@ func (e *examination) forwarding(ctx context.Context) bool {
 		Step: "forwarding", Code: "no_forwarding", Severity: SeverityWarning,
 		Detail:  fmt.Sprintf("a jump host of %s: sshd refuses a tunnel: %s", e.others(), oneLine(refused.Message, 100)),
 		Problem: "the jump host does not let the account open tunnels",
-		Why:     "no host behind it can be reached, unless PermitOpen allows just those",
-		Remedy: fmt.Sprintf("in its sshd_config: AllowTcpForwarding local, or for this account alone: Match User %s; and no restrict or "+
-			"no-port-forwarding before its key in authorized_keys", quote(e.host.SSH.User)),
+		Why:     "no host behind it can be reached, unless PermitOpen, or permitopen of the key, allows just those",
+		Remedy: fmt.Sprintf("in its sshd_config: AllowTcpForwarding local, or for this account alone: Match User %s; and before its key in "+
+			"authorized_keys no no-port-forwarding, and behind restrict port-forwarding (service_manager authorized-keys --help)", quote(e.host.SSH.User)),
 	})
 	return true
 }

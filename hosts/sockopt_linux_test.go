@@ -2,11 +2,14 @@ package hosts_test
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/ssh/knownhosts"
 
 	"service_manager/hosts"
 	"service_manager/hosts/sshtest"
@@ -23,12 +26,8 @@ func TestKeepalive(t *testing.T) {
 		if err := pool.Connect(t.Context(), h); err != nil {
 			t.Fatal(err)
 		}
-		const retransmit, keepalive = 1, 2
-		timer, due := retransmit, time.Duration(0)
-		for timer == retransmit || due > 2000*time.Second { // The first is for what is not acknowledged yet.
-			timer, due = socketTimer(t, h.SSH.Port)
-		}
-		if idle == 0 && timer != 0 || idle > 0 && (timer != keepalive || due > idle || due < idle-time.Minute) {
+		timer, due := settledTimer(t, h.SSH.Port)
+		if idle == 0 && timer != 0 || idle > 0 && (timer != keepaliveTimer || due > idle || due < idle-time.Minute) {
 			t.Errorf("with a keepalive of %v: timer %d, due in %v", idle, timer, due)
 		}
 	}
@@ -59,4 +58,34 @@ func socketTimer(t *testing.T, port int) (timer int, due time.Duration) {
 	}
 	t.Fatalf("no connection to port %d in /proc/net/tcp", port)
 	return 0, 0
+}
+
+// To hosts behind a jump host there is no TCP connection of ours; that to the jump host has its own keepalive.
+func TestKeepaliveOfAJumpHost(t *testing.T) {
+	s := newSite(t)
+	server := s.start(t, sshtest.Config{Exec: systemd("252")})
+	bastion := s.start(t, sshtest.Config{Forward: new(net.Dialer).DialContext})
+	s.write(t, "known_hosts", knownhosts.Line([]string{knownhosts.Normalize(server.Addr().String())}, server.HostKey())+"\n"+
+		knownhosts.Line([]string{knownhosts.Normalize(bastion.Addr().String())}, bastion.HostKey())+"\n")
+	via, h := s.host(bastion), s.host(server)
+	via.SSH.Keepalive, h.SSH.Keepalive, h.Via = 1000*time.Second, 0, &via
+	if err := newPool(t, hosts.Config{}).Connect(t.Context(), h); err != nil {
+		t.Fatal(err)
+	}
+	if timer, due := settledTimer(t, via.SSH.Port); timer != keepaliveTimer || due > via.SSH.Keepalive || due < via.SSH.Keepalive-time.Minute {
+		t.Errorf("timer %d, due in %v", timer, due)
+	}
+}
+
+// The timers of /proc/net/tcp.
+const retransmitTimer, keepaliveTimer = 1, 2
+
+// settledTimer is socketTimer when all that was sent is acknowledged, for which there is another timer before.
+func settledTimer(t *testing.T, port int) (timer int, due time.Duration) {
+	t.Helper()
+	timer, due = socketTimer(t, port)
+	for timer == retransmitTimer || due > 2000*time.Second {
+		timer, due = socketTimer(t, port)
+	}
+	return timer, due
 }

@@ -51,6 +51,11 @@ To set up the account monitor on HOST, from a login that may use sudo there:
   service_manager authorized-keys | ssh HOST \
     "sudo -H -u monitor sh -c 'umask 077 && mkdir -p ~/.ssh && cat >>~/.ssh/authorized_keys'"
 
+Restrict forbids tunnels too. On a jump host, where the same key opens them, append to the word restrict
+  ,port-forwarding,permitopen="ADDRESS:PORT"
+with one permitopen for each host behind it, by the address that the inventory has; and have
+AllowTcpForwarding local in its sshd_config, so that the key opens no ports there.
+
 The wrapper knows the queries of this version of the program. Where an upgrade changes them, its hosts
 are "denied", with the advice to install the wrapper again.
 
