@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/sourcegraph/conc"
-	"github.com/sourcegraph/conc/pool"
 	"github.com/spf13/cobra"
 
 	"service_manager/hosts"
@@ -163,32 +162,25 @@ func (e examination) make(ctx context.Context) []patient {
 	return patients
 }
 
-// examine examines the hosts, as many at a time as may be dialled at a time. A host is left out whose examination was interrupted.
+// examine examines the hosts, within the limits for connections. A host is left out whose examination was interrupted.
 func (e examination) examine(ctx context.Context, ssh *hosts.Pool) []hosts.Report {
 	var (
 		mu      sync.Mutex
 		reports []hosts.Report
 		behind  = hostsBehind(e.inventory.Hosts)
 		bar     = newProgress(e.app.stderr, len(e.hosts))
-		workers = pool.New().WithMaxGoroutines(e.inventory.Collector.Dials)
 	)
 	defer bar.end()
-	for _, h := range e.hosts {
+	dialEach(ctx, e.inventory.Collector, e.hosts, func(h inventory.Host) inventory.Host { return h }, func(h inventory.Host) {
+		report := ssh.Examine(ctx, h, behind[h.Name])
 		if ctx.Err() != nil {
-			break
+			return
 		}
-		workers.Go(func() {
-			report := ssh.Examine(ctx, h, behind[h.Name])
-			if ctx.Err() != nil {
-				return
-			}
-			bar.step(report.Severity() == hosts.SeverityError)
-			mu.Lock()
-			defer mu.Unlock()
-			reports = append(reports, report)
-		})
-	}
-	workers.Wait()
+		bar.step(report.Severity() == hosts.SeverityError)
+		mu.Lock()
+		defer mu.Unlock()
+		reports = append(reports, report)
+	})
 	return reports
 }
 

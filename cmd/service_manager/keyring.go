@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sourcegraph/conc"
-
 	"service_manager/hosts"
 	"service_manager/hosts/knownhosts"
 	"service_manager/inventory"
@@ -19,7 +17,7 @@ type keyRing struct {
 	candidates []*candidate // by the number of jumps before them, then by name
 	byName     map[string]*candidate
 	scanHost   func(context.Context, inventory.Host) (hosts.Offer, error)
-	parallel   int                       // how many hosts are asked at once
+	limits     inventory.Collector       // of connections
 	replace    bool                      // whether changed keys of selected hosts are to be replaced
 	progress   func(total int) *progress // begins to show how many hosts were asked
 
@@ -38,7 +36,8 @@ type candidate struct {
 }
 
 func newKeyRing(selected []inventory.Host, scan func(context.Context, inventory.Host) (hosts.Offer, error)) *keyRing {
-	k := &keyRing{byName: make(map[string]*candidate), scanHost: scan, parallel: 1, progress: func(int) *progress { return nil }}
+	k := &keyRing{byName: make(map[string]*candidate), scanHost: scan, progress: func(int) *progress { return nil }}
+	k.limits = inventory.Collector{Dials: 1, DialsPerJump: 1, DialRate: 1000}
 	for _, h := range selected {
 		k.enter(h).selected = true
 		for jump := h.Via; jump != nil; jump = jump.Via {
@@ -103,27 +102,14 @@ func (k *keyRing) askAll(ctx context.Context, ready []*candidate) {
 			bar.step(c.err != nil)
 		}
 	}
-	next := make(chan *candidate)
-	var workers conc.WaitGroup
-	for range min(k.parallel, len(ready)) {
-		workers.Go(func() {
-			for c := range next {
-				offer, err := k.scanHost(ctx, c.host)
-				if err != nil && ctx.Err() != nil {
-					continue
-				}
-				c.asked, c.offer, c.err = true, offer, err
-				bar.step(err != nil)
-			}
-		})
-	}
-	for _, c := range ready {
-		if ctx.Err() == nil {
-			next <- c
+	dialEach(ctx, k.limits, ready, func(c *candidate) inventory.Host { return c.host }, func(c *candidate) {
+		offer, err := k.scanHost(ctx, c.host)
+		if err != nil && ctx.Err() != nil {
+			return
 		}
-	}
-	close(next)
-	workers.Wait()
+		c.asked, c.offer, c.err = true, offer, err
+		bar.step(err != nil)
+	})
 }
 
 // treatable reports whether the host's key is to be written, and whether others are to make room for it.

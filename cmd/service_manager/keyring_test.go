@@ -197,7 +197,7 @@ func TestKeyRingBounds(t *testing.T) {
 		}
 		return hosts.Offer{}, errors.New("away")
 	})
-	keys.parallel = 4
+	keys.limits.Dials = 4
 	keys.scan(ctx)
 	if n := asked.Load(); tooMany.Load() || n < 30 || n > 34 {
 		t.Errorf("too many at once: %t; %d asked", tooMany.Load(), n)

@@ -71,7 +71,7 @@ func (a *app) trust(ctx context.Context, selectors []string, flags trustFlags) e
 	pool := hosts.New(hosts.Config{})
 	defer pool.Close()
 	keys := newKeyRing(selected, func(ctx context.Context, h inventory.Host) (hosts.Offer, error) { return pool.Scan(ctx, h) })
-	keys.parallel, keys.replace = inv.Collector.Dials, flags.replace
+	keys.limits, keys.replace = inv.Collector, flags.replace
 	keys.progress = func(total int) *progress { return newProgress(a.stderr, total) }
 	err = a.trustAll(ctx, keys, flags)
 	if flags.format != "table" {
