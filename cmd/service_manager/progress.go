@@ -115,8 +115,7 @@ func (p *progress) line(now time.Time) string {
 
 // canRedraw reports whether out is a terminal that can redraw a line.
 func canRedraw(out io.Writer) bool {
-	file, ok := out.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb"
+	return isTerminal(out) && os.Getenv("TERM") != "dumb"
 }
 
 // terminalWidth is the width of a terminal, 80 where it does not tell.
