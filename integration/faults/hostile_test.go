@@ -104,8 +104,7 @@ func TestNoConnection(t *testing.T) {
 			want("firewall", hosts.Unreachable).check(t, o.sick(t))
 		}
 	})
-	t.Run("refused", func(t *testing.T) {
-		t.Parallel()
+	t.Run("refused", func(t *testing.T) { // While nothing else starts that may be given the same port.
 		s := newSite(t)
 		server, h := s.hostile(t, "sick", hostile.Act{})
 		o := observe(t, append(s.neighbours(t), h)...)

@@ -125,11 +125,8 @@ func (c *crowd) addUnreachable(t *testing.T, s site) {
 	for i := range 40 {
 		c.addSick(s.host(t, fmt.Sprintf("a-hole-%d", i), hole.Addr(), s.userKey), want("", hosts.Unreachable))
 	}
-	closed, h := s.hostile(t, "a-closed-0", hostile.Act{})
-	closed.Close()
 	for i := range 6 {
-		h.Name = fmt.Sprintf("a-closed-%d", i)
-		c.addSick(h, want("", hosts.Unreachable))
+		c.addSick(s.refusing(t, fmt.Sprintf("a-closed-%d", i)), want("", hosts.Unreachable))
 	}
 }
 

@@ -77,6 +77,12 @@ func (s site) host(t *testing.T, name string, addr *net.TCPAddr, key ssh.PublicK
 	}
 }
 
+// refusing is a host where nothing listens: on a port that no program is given by chance, as it may be one where a server has been.
+func (s site) refusing(t *testing.T, name string) inventory.Host {
+	t.Helper()
+	return s.host(t, name, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}, s.userKey)
+}
+
 // hostile starts a server in the process.
 func (s site) hostile(t *testing.T, name string, act hostile.Act) (*hostile.Server, inventory.Host) {
 	t.Helper()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -52,7 +53,7 @@ type Server struct {
 	ended   chan struct{}
 }
 
-// startAttempts is how often a port is looked for. It is free when it is found; another process may be faster.
+// startAttempts is how often a port is looked for. Another process may have it already, or be faster.
 const startAttempts = 5
 
 // Start runs sshd, and returns when it listens.
@@ -78,7 +79,7 @@ func Start(config Config) (*Server, error) {
 			s.hostKey = made.PublicKey()
 			return s, nil
 		}
-		if !strings.Contains(err.Error(), "Address already in use") {
+		if !errors.Is(err, syscall.EADDRINUSE) && !strings.Contains(err.Error(), "Address already in use") {
 			break
 		}
 	}
@@ -136,14 +137,15 @@ func (s *Server) run() error {
 	return nil
 }
 
+// freeAddress picks a port below those that Linux gives to whoever names none (ip(7), ip_local_port_range), so that it stays free while
+// sshd is down.
 func freeAddress() (*net.TCPAddr, error) {
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	const first, end = 10240, 32768
+	port := first + rand.IntN(end-first) //nolint:gosec // It is no secret.
+	addr := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr.String())
 	if err != nil {
 		return nil, err
-	}
-	addr, ok := l.Addr().(*net.TCPAddr)
-	if !ok {
-		return nil, fmt.Errorf("listening on a %T", l.Addr())
 	}
 	return addr, l.Close()
 }
