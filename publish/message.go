@@ -30,8 +30,9 @@ type Message struct {
 	// Host, Group, Collector, Outcome, Event and Unit become headers of the same names in lower case; an empty one is left out.
 	// Host is also x-stream-filter-value.
 	Host, Group, Collector, Outcome, Event, Unit string
-	Seq                                          uint64    // Header seq, of events; 0 is left out.
-	Time                                         time.Time // Property timestamp, which AMQP carries in whole seconds.
+	Seq                                          uint64        // Header seq, of events; 0 is left out.
+	Time                                         time.Time     // Property timestamp, which AMQP carries in whole seconds.
+	TTL                                          time.Duration // Property expiration, in whole milliseconds; 0 is none.
 	// Mandatory asks the broker to return the message where no queue is bound for it; else it confirms and forgets it.
 	Mandatory bool
 	Body      []byte // JSON on one line.

@@ -27,6 +27,8 @@ const (
 	Lost
 	// Invalid: it can never be sent, see Message.Validate.
 	Invalid
+	// Rejected: the broker ended the connection because of this very message, which was the only one under way. It would do so again.
+	Rejected
 )
 
 // String names the fate in lower case, as it is logged.
@@ -42,6 +44,8 @@ func (f Fate) String() string {
 		return "lost"
 	case Invalid:
 		return "invalid"
+	case Rejected:
+		return "rejected"
 	}
 	return "unknown"
 }
