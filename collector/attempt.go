@@ -15,6 +15,7 @@ type result struct {
 	snapshot hosts.Snapshot // Of a poll.
 	err      error          // Of a dial or a poll.
 	changed  bool           // Of a look at the files.
+	dialled  bool           // It was a dial.
 	worked   time.Duration
 }
 

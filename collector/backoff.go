@@ -24,13 +24,17 @@ const (
 // backOff is when a host that failed with err is tried again, whatever its schedule; zero means with its next turn. It is told before
 // w learns of the failure.
 //
+// A login that is refused earns a penalty from OpenSSH 9.8 on too, so it backs off although the host answers; a command that is refused
+// on a standing connection does not.
+//
 // The delay is random between nothing and the whole (full jitter), so that hosts that failed together do not come back together.
-func (w *watch) backOff(now time.Time, err error) time.Time {
+func (w *watch) backOff(now time.Time, err error, dialled bool) time.Time {
 	if hosts.Persistent(err) {
 		return now.Add(persistentPause + rand.N(persistentSpread)) //nolint:gosec // no one gains by guessing it
 	}
-	switch hosts.OutcomeOf(err) {
-	case hosts.Unreachable, hosts.Timeout, hosts.Throttled, hosts.ProtocolError:
+	switch outcome := hosts.OutcomeOf(err); {
+	case outcome == hosts.Unreachable, outcome == hosts.Timeout, outcome == hosts.Throttled, outcome == hosts.ProtocolError:
+	case outcome == hosts.Denied && dialled:
 	default: // It is well, or answers: that will not change within seconds.
 		return time.Time{}
 	}

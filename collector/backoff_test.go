@@ -21,7 +21,7 @@ func TestBackOffGrowsToItsBound(t *testing.T) {
 		{10 * time.Second, 15 * time.Second},
 		{time.Minute, time.Minute},
 	} {
-		for _, outcome := range []hosts.Outcome{hosts.Unreachable, hosts.Timeout, hosts.Throttled, hosts.ProtocolError} {
+		for _, outcome := range []hosts.Outcome{hosts.Unreachable, hosts.Timeout, hosts.Throttled, hosts.ProtocolError, hosts.Denied} {
 			longest := make([]time.Duration, 200)
 			for range 30 { // Of so many fleets one comes near each bound, unless the delays are not spread up to it.
 				synctest.Test(t, func(t *testing.T) {

@@ -20,7 +20,7 @@ type account struct {
 func (s *schedule) conclude(ctx context.Context, w *watch, r result) {
 	now := time.Now()
 	if r.err != nil && !s.once {
-		w.resume = w.backOff(now, r.err)
+		w.resume = w.backOff(now, r.err, r.dialled)
 	}
 	w.stage = concluding
 	a := account{ended: now, queued: now.Sub(w.asked) - w.worked, worked: w.worked, next: w.due}

@@ -180,6 +180,7 @@ func (s *schedule) settle(ctx context.Context, r result) {
 	case done == polling && errors.Is(r.err, hosts.ErrNotConnected) && !w.fresh:
 		s.dials.add(w) // A connection that proves dead is no outcome yet.
 	default:
+		r.dialled = done == dialling
 		s.conclude(ctx, w, r)
 	}
 	w.rearm()

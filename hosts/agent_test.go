@@ -252,7 +252,7 @@ func TestAgentDoesNotSign(t *testing.T) {
 		t.Cleanup(func() { close(done) })
 		err := s.loginError(t, func(h *inventory.Host) {
 			viaAgent("")(h)
-			h.ConnectTimeout = 500 * time.Millisecond
+			h.ConnectTimeout = 2 * time.Second
 		})
 		if !strings.Contains(err.Error(), "wait for a person") || len(asked) != 1 {
 			t.Error(err)

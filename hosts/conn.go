@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sourcegraph/conc"
+	"github.com/sourcegraph/conc/panics"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -38,6 +40,7 @@ type conn struct {
 	gauge   *atomic.Int64 // counts this connection while it is not gone
 	probing *probe        // the one under way
 	used    bool          // a session was opened on it
+	broken  error         // the panic that ended it
 	stuck   int           // sessions that were left and have not ended
 	full    time.Time     // since when they are as many as may be
 }
@@ -87,11 +90,20 @@ func (c *conn) serve(f func()) bool {
 	return c.serveLocked(f)
 }
 
+// serveLocked ends the connection when f panics: whatever waits for f then learns that from the connection.
 func (c *conn) serveLocked(f func()) bool {
-	if !c.closing {
-		c.served.Go(f)
+	if c.closing {
+		return false
 	}
-	return !c.closing
+	c.served.Go(func() {
+		if panicked := panics.Try(f); panicked != nil {
+			c.mu.Lock()
+			c.broken = panicked.AsError()
+			c.mu.Unlock()
+			c.transport.abort()
+		}
+	})
+	return true
 }
 
 // count lets n count the connection for as long as it stands.
@@ -112,6 +124,24 @@ func (c *conn) alive() bool {
 	default:
 		return true
 	}
+}
+
+// explainEnd says why the connection broke while nothing was under way on it.
+func (c *conn) explainEnd() *Error {
+	c.mu.Lock()
+	broken := c.broken
+	c.mu.Unlock()
+	switch {
+	case broken != nil:
+		return fail(ProtocolError, "%w: %w", ErrNotConnected, broken)
+	case c.transport.flooded.Load():
+		return fail(ProtocolError, "%w: %w, and without being asked", ErrNotConnected, errFlood)
+	}
+	if lost := c.transport.lostWay(io.EOF); lost != nil {
+		lost.Err = fmt.Errorf("%w: %w", ErrNotConnected, lost.Err)
+		return lost
+	}
+	return fail(ProtocolError, "%w: sshd, or something on the way, ended the connection after the login", ErrNotConnected)
 }
 
 // close ends the connection without waiting for the peer.
@@ -153,6 +183,12 @@ func (c *conn) probe(ctx context.Context) error {
 }
 
 func (c *conn) send(p *probe) {
+	defer func() {
+		c.mu.Lock()
+		c.probing = nil
+		c.mu.Unlock()
+		close(p.ended)
+	}()
 	late := time.AfterFunc(probeLimit, c.transport.abort)
 	_, _, err := c.ssh.SendRequest("keepalive@openssh.com", true, nil) // Refused or not, it is an answer.
 	if !late.Stop() {
@@ -160,8 +196,4 @@ func (c *conn) send(p *probe) {
 	} else if err != nil {
 		p.err = fmt.Errorf("%w: sending a probe: %w", errLost, err)
 	}
-	c.mu.Lock()
-	c.probing = nil
-	c.mu.Unlock()
-	close(p.ended)
 }

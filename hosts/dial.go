@@ -40,14 +40,16 @@ func (p *Pool) connect(ctx context.Context, h inventory.Host) (*conn, error) {
 	stop := context.AfterFunc(ctx, t.abort)
 	hs := handshake{host: h, transport: t, began: time.Now(), trace: trace}
 	client, chans, reqs, err := ssh.NewClientConn(t, lookupAddress(h), hs.config(signer, known))
-	if !stop() && err == nil {
-		err = context.Cause(ctx)
-		t.abort()
-	}
 	if err != nil {
+		stop()
 		return nil, hs.explain(ctx, err)
 	}
-	return newConn(t, client, chans, reqs, &p.counts), nil
+	c := newConn(t, client, chans, reqs, &p.counts)
+	if !stop() {
+		c.close()
+		return nil, hs.explain(ctx, context.Cause(ctx))
+	}
+	return c, nil
 }
 
 // A handshake gathers what it takes to explain how it failed; golang.org/x/crypto/ssh tells most of it only as text.

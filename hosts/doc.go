@@ -22,8 +22,8 @@
 //     connection whose peer does not answer a probe within 2 s is given up.
 //   - What a host sends is bounded, by 2 × (64 KiB + 16 KiB per unit) + 192 KiB in a poll, about 16 MiB at most, by about
 //     4 MiB while globs are resolved, and by less between polls and before. That is all that is ever buffered of it: 512 hosts of 4
-//     units that flood at once take at most 224 MiB. A host that sends more loses its connection. Those of jump hosts are not bounded
-//     so: through golang.org/x/crypto/ssh's window each tunnel may take 2 MiB, if its host's own bound does not end it before.
+//     units that flood at once take at most 224 MiB. A host that sends more loses its connection. On one of a
+//     jump host, which many share, what no tunnel takes is bounded, by 1 MiB and 2.5 MiB per tunnel in a minute.
 //   - Connections to jump hosts are shared by all hosts behind them, apart from the connections on which the same hosts are polled, and
 //     are made by one call at a time. One that cannot be reached is left alone for up to 15 s, or for 5 minutes where it
 //     refuses us, however many hosts ask; what they are told names it, with its own trouble.

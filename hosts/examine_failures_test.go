@@ -38,7 +38,7 @@ func TestExamineFailures(t *testing.T) {
 		"no ssh":       {config: sshtest.Config{Greet: greet("220 mail\r\n")}, outcome: hosts.ProtocolError, step: "handshake"},
 		"frozen": {
 			config: sshtest.Config{Greet: func(ctx context.Context, _ net.Conn) bool { <-ctx.Done(); return false }}, outcome: hosts.Timeout, step: "handshake",
-			change: func(h *inventory.Host) { h.ConnectTimeout = 300 * time.Millisecond },
+			change: func(h *inventory.Host) { h.ConnectTimeout = time.Second },
 		},
 		"unknown key": {known: func(site, *sshtest.Server) string { return "" }, outcome: hosts.HostKeyUnknown, step: "host key"},
 		"changed key": {

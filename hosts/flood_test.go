@@ -3,6 +3,7 @@ package hosts_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -140,6 +141,40 @@ func TestHostileHosts(t *testing.T) {
 				}
 				if most := max(test.most, 320<<10); n.Load() > most {
 					t.Errorf("%d bytes were read, want at most %d", n.Load(), most)
+				}
+			})
+		})
+	}
+}
+
+// A host that ends the connection, or floods it, before it is asked anything has no outcome of hosts that cannot be reached.
+func TestBetweenLoginAndPoll(t *testing.T) {
+	for _, test := range []struct {
+		name, text string
+		joined     func(*ssh.ServerConn)
+	}{
+		{name: "hangs up", text: "after the login", joined: func(c *ssh.ServerConn) { _ = c.Close() }},
+		{name: "floods", text: "more output", joined: func(c *ssh.ServerConn) {
+			for {
+				if _, _, err := c.SendRequest("x", false, make([]byte, 16<<10)); err != nil {
+					return
+				}
+			}
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t)
+				l.add(t, "web-01", sshtest.Config{Exec: systemd("252"), Joined: test.joined})
+				pool, h := l.pool(t), l.host("web-01", nil)
+				if err := pool.Connect(t.Context(), h); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				_, err := pool.Poll(t.Context(), h)
+				wantOutcome(t, err, hosts.ProtocolError, test.text)
+				if !errors.Is(err, hosts.ErrNotConnected) {
+					t.Errorf("%v: it does not ask for a new connection", err)
 				}
 			})
 		})

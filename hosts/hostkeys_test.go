@@ -186,7 +186,7 @@ func TestScanFails(t *testing.T) {
 			s := newSite(t)
 			h := s.host(s.start(t, test.server))
 			if test.want == hosts.Timeout {
-				h.ConnectTimeout = 200 * time.Millisecond
+				h.ConnectTimeout = time.Second
 			}
 			_, err := newPool(t, hosts.Config{}).Scan(t.Context(), h)
 			if hosts.OutcomeOf(err) != test.want || !strings.HasPrefix(err.Error(), "monitor@127.0.0.1:") {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sourcegraph/conc"
+	"github.com/sourcegraph/conc/panics"
 
 	"service_manager/inventory"
 )
@@ -172,8 +173,13 @@ func (via *jump) dial(d *dialing) {
 	j := via.jumps
 	files := j.files.look(via.host)
 	ctx, cancel := context.WithTimeout(j.closing, via.host.ConnectTimeout)
-	conn, err := j.connect(ctx, via.host)
+	var conn *conn
+	var err error
+	panicked := panics.Try(func() { conn, err = j.connect(ctx, via.host) })
 	cancel()
+	if panicked != nil {
+		err = fail(ProtocolError, "%w", panicked.AsError())
+	}
 	var c *jumpConn
 	j.mu.Lock()
 	via.dialing, via.files = nil, files
@@ -181,8 +187,8 @@ func (via *jump) dial(d *dialing) {
 		d.err = at(via.host, err)
 		via.failed(d.err)
 	} else {
-		conn.transport.allow(unbounded)
 		conn.count(&j.counts.jumpConnections)
+		conn.transport.share()
 		c = &jumpConn{jump: via, conn: conn, idleSince: time.Now()}
 		via.conns = append(via.conns, c)
 		via.failure, via.failures = nil, 0

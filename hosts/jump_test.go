@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,7 +68,13 @@ func TestJumpChain(t *testing.T) {
 	first.Name, second.Name, h.Address = "outer", "inner", "web-01.internal"
 	second.Via, h.Via = &first, &second
 
-	pool := newPool(t, hosts.Config{})
+	var refusing atomic.Bool // As the port of a suspended server does, unless someone else was given it.
+	pool := newPool(t, hosts.Config{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if refusing.Load() {
+			return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+		}
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}})
 	for range 2 {
 		got, err := read(t.Context(), pool, h)
 		if err != nil || len(got.Units) != 2 {
@@ -80,6 +87,7 @@ func TestJumpChain(t *testing.T) {
 	h.Address, h.Name = "web-02.internal", "web-02"
 	wantOutcome(t, pool.Connect(t.Context(), h), hosts.Unreachable,
 		"its jump host inner could not connect to it: no address for web-02.internal:2222")
+	refusing.Store(true)
 	outer.Suspend()
 	var err error
 	for err == nil || !strings.Contains(err.Error(), "connection refused") { // Until the news of it are through.
@@ -426,5 +434,66 @@ func TestJumpHostLostInAHandshake(t *testing.T) {
 		via := l.host("bastion", nil)
 		err := l.pool(t).Connect(t.Context(), l.host("web-01", &via))
 		wantOutcome(t, err, hosts.Unreachable, "the connection to its jump host bastion broke")
+	})
+}
+
+// A jump host that floods loses its connection; what its tunnels carry is no flood, however much it is.
+func TestJumpHostFloods(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		conns := make(chan *ssh.ServerConn, 8)
+		l.add(t, "bastion", sshtest.Config{Forward: l.dial, Joined: func(c *ssh.ServerConn) { conns <- c }})
+		l.add(t, "web-01", sshtest.Config{Exec: func(ctx context.Context, command string, stdout, stderr io.Writer) int {
+			_, _ = stdout.Write(make([]byte, 64<<10)) // Noise before the markers.
+			return systemd("252")(ctx, command, stdout, stderr)
+		}})
+		pool, via := l.pool(t), l.host("bastion", nil)
+		h := l.behind(&via, 1)[0]
+		for range 200 { // 12 MiB within no time.
+			if _, err := read(t.Context(), pool, h); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c := <-conns
+		flood := func() (sent int) {
+			for ; sent < 64<<20; sent += 16 << 10 {
+				if _, _, err := c.SendRequest("x", false, make([]byte, 16<<10)); err != nil {
+					break
+				}
+			}
+			return sent
+		}
+		if sent := flood(); sent > 8<<20 {
+			t.Errorf("it could send %d bytes that no one wanted", sent)
+		}
+		synctest.Wait()
+		_, err := pool.Poll(t.Context(), h)
+		wantOutcome(t, err, hosts.Unreachable, "jump host bastion broke")
+		if _, err := read(t.Context(), pool, h); err != nil {
+			t.Errorf("over a new connection: %v", err)
+		}
+	})
+}
+
+// A panic while a jump host is dialled is told as that dial's failure, and the next dial is as if it had not been.
+func TestJumpHostPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.add(t, "bastion", sshtest.Config{Forward: l.dial})
+		l.add(t, "web-01", sshtest.Config{Exec: systemd("252")})
+		var dials int
+		pool := newPool(t, hosts.Config{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if dials++; dials == 1 {
+				panic("out of luck")
+			}
+			return l.dial(ctx, network, address)
+		}})
+		via := l.host("bastion", nil)
+		h := l.behind(&via, 1)[0]
+		wantOutcome(t, pool.Connect(t.Context(), h), hosts.Unreachable, "out of luck")
+		time.Sleep(time.Minute)
+		if _, err := read(t.Context(), pool, h); err != nil {
+			t.Error(err)
+		}
 	})
 }

@@ -90,9 +90,9 @@ func (p *Pool) Poll(ctx context.Context, h inventory.Host) (Snapshot, error) {
 		return Snapshot{}, err
 	}
 	defer l.release()
-	if l.conn == nil || !l.conn.alive() || !sameWay(&l.host, &h) {
+	if err := l.stands(h); err != nil {
 		l.drop()
-		return Snapshot{}, at(h, fail(Unreachable, "%w", ErrNotConnected))
+		return Snapshot{}, at(h, err)
 	}
 	if err := l.ready(ctx); err != nil {
 		return Snapshot{}, at(h, err)
@@ -171,6 +171,17 @@ func (p *Pool) take(ctx context.Context, h inventory.Host) (*link, error) {
 }
 
 func (l *link) release() { <-l.turn }
+
+// stands says why there is no connection to poll h on.
+func (l *link) stands(h inventory.Host) error {
+	switch {
+	case l.conn == nil || !sameWay(&l.host, &h):
+		return fail(Unreachable, "%w", ErrNotConnected)
+	case !l.conn.alive():
+		return l.conn.explainEnd()
+	}
+	return nil
+}
 
 // drop closes the connection, if there is one.
 func (l *link) drop() {

@@ -311,7 +311,7 @@ func TestOutcomes(t *testing.T) {
 
 // hurry shortens a host's time-outs, for a server that does not answer in any time.
 func hurry(_ *testing.T, _ site, _ *sshtest.Server, h *inventory.Host) {
-	h.Timeout, h.ConnectTimeout = 500*time.Millisecond, 500*time.Millisecond
+	h.Timeout, h.ConnectTimeout = 500*time.Millisecond, 2*time.Second
 }
 
 // wordy is cut off in a unit whose description reads like an error of sudo.

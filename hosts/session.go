@@ -85,17 +85,20 @@ type session struct {
 
 // run is the session's goroutine. It ends when sshd has ended the session, or the connection is gone.
 func (s *session) run() {
+	s.err = errLost // Unless converse tells otherwise: it may panic.
+	defer func() {
+		s.mu.Lock()
+		s.over = true
+		if s.left {
+			s.conn.countStuck(-1)
+		}
+		s.mu.Unlock()
+		close(s.ended)
+	}()
 	s.out, s.err = s.converse()
 	if s.conn.transport.flooded.Load() {
 		s.err = errFlood
 	}
-	s.mu.Lock()
-	s.over = true
-	if s.left {
-		s.conn.countStuck(-1)
-	}
-	s.mu.Unlock()
-	close(s.ended)
 }
 
 // leave gives the session up, unless it is over.

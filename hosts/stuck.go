@@ -132,8 +132,10 @@ func (l *link) refused(err error) error {
 		return l.cure("%w", err)
 	case used && stuck > 0:
 		return fail(Timeout, "%w, and %s not ended there; %s", err, earlier(stuck), lookThere)
+	case time.Since(l.cured) >= cureAfter: // To log in again each interval would be no better: sshd allows no session at all.
+		l.cured = time.Now()
+		l.drop()
 	}
-	l.drop()
 	return explainExec(err, 0)
 }
 

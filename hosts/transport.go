@@ -3,7 +3,6 @@ package hosts
 import (
 	"errors"
 	"fmt"
-	"math"
 	"net"
 	"sync/atomic"
 	"time"
@@ -14,7 +13,8 @@ import (
 const (
 	handshakeBytes = 256 << 10
 	idleBytes      = 1 << 20
-	unbounded      = math.MaxInt64
+	// tunnelBytes is what golang.org/x/crypto/ssh lets a peer send on a channel before it is read (2 MiB), and the packets around it.
+	tunnelBytes = 5 << 19
 )
 
 var errFlood = errors.New("more output than any answer has")
@@ -31,6 +31,8 @@ type transport struct {
 	arrived atomic.Int64 // those since the last allow
 	bound   atomic.Int64 // 0 before the first one: handshakeBytes
 	flooded atomic.Bool  // the peer went beyond it
+	shared  atomic.Bool  // many use it for long: the bound is for a minute
+	renewed time.Time    // when the minute began
 }
 
 // Read is called by one goroutine only, as all of golang.org/x/crypto/ssh's reading is.
@@ -44,7 +46,7 @@ func (t *transport) Read(b []byte) (int, error) {
 	if bound == 0 {
 		bound = handshakeBytes
 	}
-	if t.arrived.Add(int64(n)) > bound {
+	if t.arrived.Add(int64(n)) > bound && !t.renew() {
 		t.flooded.Store(true)
 		t.abort()
 		return 0, fmt.Errorf("%w: over %d bytes", errFlood, bound)
@@ -56,6 +58,29 @@ func (t *transport) Read(b []byte) (int, error) {
 func (t *transport) allow(n int64) {
 	t.bound.Store(n)
 	t.arrived.Store(0)
+}
+
+// share lets others pass on what arrives, for as long as it lasts: what they have not passed on is bounded, for each minute.
+func (t *transport) share() { t.shared.Store(true) }
+
+// renew begins a new minute, if the one before is over.
+func (t *transport) renew() bool {
+	if !t.shared.Load() || time.Since(t.renewed) < time.Minute {
+		return false
+	}
+	t.renewed = time.Now()
+	t.arrived.Store(0)
+	return true
+}
+
+// passedOn takes n bytes from what has arrived, and as much for the packets around them as they may have.
+func (t *transport) passedOn(n int) {
+	for {
+		before := t.arrived.Load()
+		if t.arrived.CompareAndSwap(before, max(0, before-4*int64(n))) {
+			return
+		}
+	}
 }
 
 // greeting returns the server's first bytes. It must not run beside Read.

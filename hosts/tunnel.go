@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -84,6 +85,7 @@ func (c *jumpConn) addLive(change int) {
 
 func (c *jumpConn) addTunnels(change int) {
 	c.tunnels += change
+	c.conn.transport.bound.Store(idleBytes + int64(c.tunnels)*tunnelBytes)
 	c.jump.jumps.counts.tunnels.Add(int64(change))
 }
 
@@ -246,8 +248,8 @@ func (c *jumpConn) dialTarget(to address) (*tunnel, error) {
 		c.ended(-1, 0)
 	})
 	carry(func() {
-		_, _ = io.CopyBuffer(far, channel, make([]byte, 4<<10)) // However it ends, it ends the tunnel.
-		_ = far.Close()                                         // A pipe's end.
+		_, _ = io.CopyBuffer(far, wanted{channel, c.conn.transport}, make([]byte, 4<<10)) // However it ends, it ends the tunnel.
+		_ = far.Close()                                                                   // A pipe's end.
 	})
 	carry(func() {
 		_, _ = io.CopyBuffer(channel, far, make([]byte, 4<<10)) // As above.
@@ -255,7 +257,7 @@ func (c *jumpConn) dialTarget(to address) (*tunnel, error) {
 		_ = far.Close()     // As above.
 		_ = channel.Close() // It may block, and is of no use on a connection that is gone.
 	})
-	return &tunnel{Conn: near, via: c, to: to}, nil
+	return &tunnel{Conn: near, via: c, to: to, channel: channel}, nil
 }
 
 func (c *jumpConn) ended(tunnels, live int) {
@@ -266,13 +268,36 @@ func (c *jumpConn) ended(tunnels, live int) {
 	c.addLive(live)
 }
 
+// wanted tells the transport below what of its bytes a tunnel has passed on.
+type wanted struct {
+	io.Reader
+	transport *transport
+}
+
+func (w wanted) Read(b []byte) (int, error) {
+	n, err := w.Reader.Read(b)
+	w.transport.passedOn(n)
+	return n, err
+}
+
 // A tunnel is a byte stream through a jump host: one end of a pipe, the other end of which two goroutines of the connection to
 // the jump host copy from and to a channel. A channel knows no deadlines, and its Close waits while the connection does; a pipe's
 // end closes at once, and frees who reads and writes.
 type tunnel struct {
 	net.Conn
-	via *jumpConn
-	to  address
+	via     *jumpConn
+	to      address
+	channel ssh.Channel
+	closed  sync.Once
+}
+
+// Close ends the channel too, without waiting for it: what writes to it may wait for a jump host that takes no more.
+func (t *tunnel) Close() error {
+	t.closed.Do(func() {
+		_ = t.Conn.Close()                                 // A pipe's end.
+		t.via.conn.serve(func() { _ = t.channel.Close() }) // As where it is copied to.
+	})
+	return nil
 }
 
 // RemoteAddr is the host's address, as the jump host was given it.

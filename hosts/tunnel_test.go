@@ -36,7 +36,7 @@ func (s speaking) Close() error                { return nil }
 // Nobody reads from a tunnel that is not open yet. Were its first bytes waited with, the connection would never end.
 func TestTunnelOfAConnectionThatEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		via := &conn{}
+		via := &conn{transport: &transport{}}
 		via.ssh = endingConn{of: via}
 		c := &jumpConn{jump: &jump{jumps: &jumps{counts: &counters{}}}, conn: via}
 		tunnel, err := c.dialTarget(address{"web-01", 22})

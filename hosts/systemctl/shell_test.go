@@ -239,7 +239,7 @@ func testAbsent(t *testing.T, host remote) {
 
 func testTimeLimit(t *testing.T, host remote) {
 	t.Helper()
-	query := Query{Nonce: NewNonce(), Limit: 100 * time.Millisecond, Units: []string{"a.service"}}
+	query := Query{Nonce: NewNonce(), Limit: time.Second, Units: []string{"a.service"}}
 	stdout, stderr, status, _ := host.run(t, query, "FAKE=hang")
 	if _, err := query.Parse(stdout, stderr); !errors.Is(err, ErrCutOff) || status != 124 {
 		t.Errorf("exit status %d, error %v; want 124 and ErrCutOff", status, err)
@@ -249,7 +249,7 @@ func testTimeLimit(t *testing.T, host remote) {
 // testStubborn has a systemctl that does not end at SIGTERM. SIGKILL ends timeout(1) too, which sshd reports as a signal.
 func testStubborn(t *testing.T, host remote) {
 	t.Helper()
-	query := Query{Nonce: NewNonce(), Limit: 100 * time.Millisecond}
+	query := Query{Nonce: NewNonce(), Limit: time.Second}
 	stdout, stderr, status, _ := host.run(t, query, "FAKE=stubborn")
 	if _, err := query.Parse(stdout, stderr); !errors.Is(err, ErrCutOff) || status != -1 && status != 137 {
 		t.Errorf("exit status %d, error %v; want 137 or a signal, and ErrCutOff", status, err)

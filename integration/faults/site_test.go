@@ -127,7 +127,7 @@ func (s site) neighbours(t *testing.T) []inventory.Host {
 }
 
 // hurry makes a host's time-outs short, for one that does not answer in any time.
-func hurry(h *inventory.Host) { h.Timeout, h.ConnectTimeout = 2*time.Second, 2*time.Second }
+func hurry(h *inventory.Host) { h.Timeout, h.ConnectTimeout = 2*time.Second, 5*time.Second }
 
 // systemctl is a program that answers like the real one on a host where every unit is active.
 const systemctl = `#!/bin/sh

@@ -135,7 +135,7 @@ func TestAwayAndBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.stations[0].put(rebooting, 300*time.Millisecond)
+	f.stations[0].put(rebooting, 2*time.Second)
 	if _, err := pool.Poll(t.Context(), h); !errors.Is(err, hosts.ErrNotConnected) {
 		t.Errorf("as the host goes away: %v", err)
 	}
@@ -167,7 +167,7 @@ func TestFrozenAndThawed(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.stations[0].put(frozen, time.Hour)
-	h.Timeout, h.ConnectTimeout = 100*time.Millisecond, 100*time.Millisecond
+	h.Timeout, h.ConnectTimeout = time.Second, time.Second
 	if _, err := pool.Poll(t.Context(), h); hosts.OutcomeOf(err) != hosts.Timeout {
 		t.Errorf("poll: outcome %q, error %v", hosts.OutcomeOf(err), err)
 	}
@@ -186,7 +186,7 @@ func TestCloseInAnOutage(t *testing.T) {
 	pool := newPool(t)
 	for i, o := range []outage{gone, frozen} {
 		h := inv.Hosts[i]
-		h.Timeout, h.ConnectTimeout = 100*time.Millisecond, 100*time.Millisecond
+		h.Timeout, h.ConnectTimeout = time.Second, time.Second
 		f.stations[i].put(o, time.Hour)
 		if _, err := read(t.Context(), pool, h); err == nil {
 			t.Errorf("%s answers", h.Name)
