@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"time"
 )
 
 // maxFile is the size in bytes of the largest file that is read: some hundred thousand keys.
@@ -92,8 +93,13 @@ type file struct {
 
 	mu       sync.Mutex
 	info     fs.FileInfo
+	fresh    bool // It had just been written when it was read, and may be so again without a sign of it.
 	contents *contents
 }
+
+// mtimeTick is within what time two writes may leave the same modification time: the kernel's clock for it ticks 100 times a second
+// or more.
+const mtimeTick = 20 * time.Millisecond
 
 // open returns the contents, read anew where the file changed.
 func (f *file) open() (*contents, error) {
@@ -105,13 +111,16 @@ func (f *file) open() (*contents, error) {
 		return &contents{}, nil
 	case err != nil:
 		return nil, err
-	case f.info != nil && same(f.info, info):
+	case f.info != nil && !f.fresh && same(f.info, info):
 		return f.contents, nil
 	}
+	began := time.Now()
 	text, info, err := read(f.path, info)
 	if err != nil {
 		return nil, err
 	}
+	age := began.Sub(info.ModTime())
+	f.fresh = age >= 0 && age < mtimeTick
 	f.contents, f.info = parse(f.path, text, f.contents), info
 	return f.contents, nil
 }

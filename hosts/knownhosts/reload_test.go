@@ -125,3 +125,31 @@ func rewrite(t *testing.T, path, text string, modified time.Time) {
 		t.Fatal(err)
 	}
 }
+
+// Two writes within a tick of the kernel's clock may leave the same size and time. So a file that was written just before it was read
+// is read once more.
+func TestWrittenTwiceInATick(t *testing.T) {
+	first, second := newKey(t, false), newKey(t, false)
+	path := filepath.Join(t.TempDir(), "known_hosts")
+	for range 100 {
+		var index knownhosts.Index
+		now := time.Now()
+		rewrite(t, path, "a "+marshal(first), now)
+		if _, err := index.Open(path); err != nil {
+			t.Fatal(err)
+		}
+		if time.Since(now) > 10*time.Millisecond {
+			continue // On a busy machine it took too long to be of any meaning.
+		}
+		rewrite(t, path, "a "+marshal(second), now)
+		known, err := index.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v := known.Check(knownhosts.HostPort("a", 22), second, time.Now()); v.Standing != knownhosts.Known {
+			t.Errorf("the second key is %s", v.Standing)
+		}
+		return
+	}
+	t.Error("the machine is too slow for this test")
+}
