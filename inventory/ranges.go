@@ -3,7 +3,7 @@ package inventory
 import (
 	"errors"
 	"fmt"
-	"slices"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -13,8 +13,14 @@ const maxExpandedName = maxRoutingKey
 
 // expand returns the names that a pattern stands for, in its order: web-[01-20] counts, db-[a,b] lists, [a-f] goes
 // through the alphabet, and brackets may be many and mixed, r[1-4,x]-[a,b]. A number is as wide as it is written.
-func expand(pattern string, limit int) ([]string, error) {
-	parts, err := splitBrackets(pattern, limit)
+func expand(pattern string, limit int) ([]string, error) { return expandWith(bracket, pattern, limit) }
+
+// brackets returns what the content of one pair of brackets stands for, up to a limit.
+type brackets func(content string, limit int) ([]string, error)
+
+// expandWith is expand where brackets may stand for something else.
+func expandWith(inside brackets, pattern string, limit int) ([]string, error) {
+	parts, err := splitBrackets(inside, pattern, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +55,7 @@ func expand(pattern string, limit int) ([]string, error) {
 }
 
 // splitBrackets turns a pattern into the choices of each of its parts; text outside brackets is one choice.
-func splitBrackets(pattern string, limit int) ([][]string, error) {
+func splitBrackets(inside brackets, pattern string, limit int) ([][]string, error) {
 	var parts [][]string
 	for pattern != "" {
 		open := strings.IndexAny(pattern, "[]")
@@ -66,7 +72,7 @@ func splitBrackets(pattern string, limit int) ([][]string, error) {
 		if length < 0 || pattern[open+1+length] == '[' {
 			return nil, errors.New("has a [ without a ] after it; write a range as [01-20]")
 		}
-		choices, err := bracket(pattern[open+1:open+1+length], limit)
+		choices, err := inside(pattern[open+1:open+1+length], limit)
 		if err != nil {
 			return nil, err
 		}
@@ -76,15 +82,16 @@ func splitBrackets(pattern string, limit int) ([][]string, error) {
 	return parts, nil
 }
 
-// bracket returns the choices of what stands within one pair of brackets.
+// bracket are the brackets of a name: they hold a range or a list.
 func bracket(content string, limit int) ([]string, error) {
 	var choices []string
+	isList := strings.Contains(content, ",")
 	for item := range strings.SplitSeq(content, ",") {
 		item = strings.TrimSpace(item)
 		if item == "" {
 			return nil, fmt.Errorf("has nothing in a place of [%s]; write a range as [01-20] or a list as [a,b]", content)
 		}
-		more, err := choicesOf(item, limit-len(choices))
+		more, err := choicesOf(item, isList, limit-len(choices))
 		if err != nil {
 			return nil, err
 		}
@@ -93,8 +100,11 @@ func bracket(content string, limit int) ([]string, error) {
 	return choices, nil
 }
 
-// choicesOf is one item of a list: a range of numbers or of single letters, else the text itself.
-func choicesOf(item string, limit int) ([]string, error) {
+// noRange is written by who means a range: 1..3, 1-3-5, 1 - 3, -3, 3-.
+var noRange = regexp.MustCompile(`^-|-$|\.\.|^[0-9]+ *-[0-9 -]*$`)
+
+// choicesOf is one item: a range of numbers or of single letters, else the text itself, in which only a list may have a dash.
+func choicesOf(item string, isList bool, limit int) ([]string, error) {
 	low, high, isRange := strings.Cut(item, "-")
 	switch {
 	case isRange && isNumber(low) && isNumber(high):
@@ -103,6 +113,8 @@ func choicesOf(item string, limit int) ([]string, error) {
 		return letters(low, high, limit)
 	case isRange && (isNumber(low) && isLetter(high) || isLetter(low) && isNumber(high)):
 		return nil, fmt.Errorf("has the range [%s] from a number to a letter; write two numbers or two letters", item)
+	case noRange.MatchString(item) || isRange && !isList:
+		return nil, fmt.Errorf("has [%s], which is no range; write a range as [1-3] or a list as [a,b]", item)
 	case limit < 1:
 		return nil, fmt.Errorf("stands for more hosts than fit; an inventory holds up to %d", maxHosts)
 	}
@@ -159,23 +171,4 @@ func letters(low, high string, limit int) ([]string, error) {
 		names = append(names, string(rune(c)))
 	}
 	return names, nil
-}
-
-// expandSelector is expand for selectors, which may also be globs. They are ranges where all brackets hold a list or a
-// range of numbers: [a,b] or [01-20]. Of [1-3] the glob says the same.
-func expandSelector(selector string) []string {
-	brackets := strings.Split(selector, "[")[1:]
-	isGlob := func(rest string) bool {
-		content, _, _ := strings.Cut(rest, "]")
-		low, high, _ := strings.Cut(content, "-")
-		return !strings.Contains(content, ",") && (!isNumber(low) || !isNumber(high))
-	}
-	if len(brackets) == 0 || slices.ContainsFunc(brackets, isGlob) {
-		return []string{selector}
-	}
-	names, err := expand(selector, maxHosts)
-	if err != nil {
-		return []string{selector}
-	}
-	return names
 }

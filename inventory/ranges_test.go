@@ -37,7 +37,7 @@ func TestExpand(t *testing.T) {
 }
 
 func FuzzExpand(f *testing.F) {
-	for _, seed := range []string{"web-[01-20]", "db-[a,b]", "r[1-4,x]-[a-c]", "[", "]", "[]", "[1-]", "[-1]", "[z-a]", "[,]"} {
+	for _, seed := range []string{"web-[01-20]", "db-[a,b]", "r[1-4,x]-[a-c]", "[", "]", "[]", "[1-]", "[-1]", "[z-a]", "[,]", "[1..3]", "[1-3-5]"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, pattern string) {

@@ -11,9 +11,9 @@ import (
 )
 
 // Select returns the hosts that any of the selectors matches, sorted by name; without selectors, all hosts. A selector is
-// a host's name, with ranges as in the inventory; a glob (path.Match); @GROUP, which takes the groups below it too; or
-// LABEL=VALUE. Group and value may be globs. The error names every selector that matches no enabled host, and what was
-// probably meant.
+// a host's name, with ranges and lists as in the inventory; a glob (path.Match, but * takes a / too); @GROUP, which takes the
+// groups below it too; or LABEL=VALUE. Group and value may be globs. The error names every selector that matches no enabled
+// host, be it only one of the names in its list, and what was probably meant.
 func (inv *Inventory) Select(selectors []string) ([]Host, error) {
 	if len(selectors) == 0 {
 		return slices.Clone(inv.Hosts), nil
@@ -21,12 +21,8 @@ func (inv *Inventory) Select(selectors []string) ([]Host, error) {
 	chosen := make([]bool, len(inv.Hosts))
 	var errs []error
 	for _, selector := range selectors {
-		found := false
-		for i := range inv.matching(selector) {
-			chosen[i], found = true, true
-		}
-		if !found {
-			errs = append(errs, fmt.Errorf("selector %q %s", selector, inv.whyNot(selector)))
+		if err := inv.choose(selector, chosen); err != nil {
+			errs = append(errs, err)
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -39,6 +35,43 @@ func (inv *Inventory) Select(selectors []string) ([]Host, error) {
 		}
 	}
 	return hosts, nil
+}
+
+// choose marks the hosts that a selector matches. A range may go beyond the hosts that there are, but of a list each has to
+// match.
+func (inv *Inventory) choose(selector string, chosen []bool) error {
+	parts := []string{selector}
+	if isOfHosts(selector) {
+		var err error
+		if parts, err = alternatives(selector); err != nil {
+			return fmt.Errorf("selector %q %w", selector, err)
+		}
+	}
+	var missing []string
+	for _, part := range parts {
+		found := false
+		for i := range inv.matching(part) {
+			chosen[i], found = true, true
+		}
+		if !found {
+			missing = append(missing, part)
+		}
+	}
+	switch {
+	case len(missing) == 0:
+		return nil
+	case len(parts) == 1:
+		return fmt.Errorf("selector %q %s", selector, inv.whyNot(missing[0]))
+	case len(missing) == 1:
+		return fmt.Errorf("selector %q: %q %s", selector, missing[0], inv.whyNot(missing[0]))
+	default:
+		return fmt.Errorf("selector %q: %q (and %d more of the list) %s", selector, missing[0], len(missing)-1, inv.whyNot(missing[0]))
+	}
+}
+
+// isOfHosts reports whether a selector is of hosts' names, not of a group or label.
+func isOfHosts(selector string) bool {
+	return !strings.HasPrefix(selector, "@") && !strings.Contains(selector, "=")
 }
 
 // matching yields the indexes of the hosts that one selector matches, some perhaps twice.
@@ -55,7 +88,8 @@ func (inv *Inventory) matching(selector string) iter.Seq[int] {
 			})
 			return
 		}
-		for _, name := range expandSelector(selector) {
+		names, _ := expandSelector(selector) // alternatives has seen to it
+		for _, name := range names {
 			if IsGlob(name) {
 				inv.each(yield, func(h *Host) bool { return matches(name, h.Name) })
 				continue
@@ -91,12 +125,14 @@ func (inv *Inventory) isIn(group, pattern string) bool {
 	return false
 }
 
-// matches compares by glob or letter by letter.
+// matches compares letter by letter or else by glob. Of path.Match this differs in that [!x] is what shells take it for, and
+// that * and ? take a slash like any other character, as values of labels may have it.
 func matches(pattern, s string) bool {
-	if !IsGlob(pattern) {
+	if pattern == s || !IsGlob(pattern) {
 		return pattern == s
 	}
-	ok, err := path.Match(strings.ReplaceAll(pattern, "[!", "[^"), s) // as shells write it, which path.Match does not know
+	noSlash := func(s string) string { return strings.ReplaceAll(s, "/", "\x00") } // which no value has
+	ok, err := path.Match(noSlash(strings.ReplaceAll(pattern, "[!", "[^")), noSlash(s))
 	return ok && err == nil
 }
 
@@ -121,6 +157,8 @@ func (inv *Inventory) whyNot(selector string) string {
 		return inv.whyNoLabel(key, value)
 	case inv.disabled[selector]:
 		return "names a host that is disabled in the inventory (enabled = false)"
+	case inv.isDisabled(selector):
+		return "matches only hosts that are disabled in the inventory (enabled = false)"
 	case len(inv.Hosts) == 0:
 		return "matches no host: the inventory has none that is enabled"
 	}
@@ -128,6 +166,25 @@ func (inv *Inventory) whyNot(selector string) string {
 		return fmt.Sprintf("matches no host; write %q for the group", "@"+selector)
 	}
 	return "matches no host" + didYouMean(selector, inv.hostNames(), "")
+}
+
+// isDisabled reports whether a range or glob matches a disabled host.
+func (inv *Inventory) isDisabled(selector string) bool {
+	names, _ := expandSelector(selector)
+	for _, name := range names {
+		if !IsGlob(name) {
+			if inv.disabled[name] {
+				return true
+			}
+			continue
+		}
+		for host := range inv.disabled {
+			if matches(name, host) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // groupList names the groups, if they are few.

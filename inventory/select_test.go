@@ -27,8 +27,12 @@ name = "db-[a,b]"
 group = "db"
 [[hosts]]
 name = "lone"
+labels = { br = "[x]", url = "http://a/b" }
 [[hosts]]
 name = "off"
+enabled = false
+[[hosts]]
+name = "old-[1-20]"
 enabled = false
 `), testConfig(nil))
 	if err != nil {
@@ -40,21 +44,39 @@ enabled = false
 func TestSelectNothing(t *testing.T) {
 	inv := selectable(t)
 	for selector, want := range map[string]string{
-		"":            `selector "" is empty; write a host, a glob, @group or label=value, or none for all hosts`,
-		"wbe-01":      `selector "wbe-01" matches no host; did you mean "web-01"?`,
-		"off":         `selector "off" names a host that is disabled in the inventory (enabled = false)`,
-		"web":         `selector "web" matches no host; write "@web" for the group`,
-		"zzzzzzz*":    `selector "zzzzzzz*" matches no host`,
-		"web-[":       `selector "web-[" is not a glob; close each [ with ]`,
-		"web-[20-30]": `selector "web-[20-30]" matches no host`,
-		"@wbe":        `selector "@wbe" matches no group; did you mean "web"?`,
-		"@storage":    `selector "@storage" matches no group; groups are db, default, empty, linux, web`,
-		"@":           `selector "@" matches no group; groups are db, default, empty, linux, web`,
-		"@empty":      `selector "@empty" names a group without enabled hosts`,
-		"@em*":        `selector "@em*" names a group without enabled hosts`,
-		"env=pord":    `selector "env=pord" matches no host: none has that value of "env"; did you mean "prod"?`,
-		"evn=prod":    `selector "evn=prod" matches no host: none has the label "evn"; did you mean "env"?`,
-		"env=":        `selector "env=" matches no host: none has that value of "env"`,
+		"":              `selector "" is empty; write a host, a glob, @group or label=value, or none for all hosts`,
+		"wbe-01":        `selector "wbe-01" matches no host; did you mean "web-01"?`,
+		"off":           `selector "off" names a host that is disabled in the inventory (enabled = false)`,
+		"web":           `selector "web" matches no host; write "@web" for the group`,
+		"zzzzzzz*":      `selector "zzzzzzz*" matches no host`,
+		"web-[":         `selector "web-[" is not a glob; close each [ with ]`,
+		"web-[20-30]":   `selector "web-[20-30]" matches no host`,
+		"w[1-999999]":   `selector "w[1-999999]" stands for more hosts than fit; an inventory holds up to 100000`,
+		"web-[20-01]":   `selector "web-[20-01]" counts down in [20-01]; write [01-20]`,
+		"web-0[3-1]":    `selector "web-0[3-1]" counts down in [3-1]; write [1-3]`,
+		"w[!a]b-[20-1]": `selector "w[!a]b-[20-1]" counts down in [20-1]; write [1-20]`,
+		"web-[01,02":    `selector "web-[01,02" has a [ without a ] after it; write a range as [01-20]`,
+		"web-[01,2..3]": `selector "web-[01,2..3]" has [2..3], which is no range; write a range as [1-3] or a list as [a,b]`,
+		"web-0[1..3]":   `selector "web-0[1..3]" has [1..3], which is no range; write a range as [1-3] or a list as [a,b]`,
+		"web-0[1-3-5]":  `selector "web-0[1-3-5]" has [1-3-5], which is no range; write a range as [1-3] or a list as [a,b]`,
+		"web-[a1-a3]":   `selector "web-[a1-a3]" has [a1-a3], which is no range; write a range as [1-3] or a list as [a,b]`,
+		"db-[ab-ad]":    `selector "db-[ab-ad]" has [ab-ad], which is no range; write a range as [1-3] or a list as [a,b]`,
+		"[d-b]b-a":      `selector "[d-b]b-a" goes backwards in [d-b]; write [b-d]`,
+		"[db-a,lnoe]":   `selector "[db-a,lnoe]": "lnoe" matches no host; did you mean "lone"?`,
+		"web-[01,1-2]":  `selector "web-[01,1-2]": "web-[1-2]" matches no host; did you mean "web-12"?`,
+		"[lone,off]":    `selector "[lone,off]": "off" names a host that is disabled in the inventory (enabled = false)`,
+		"[lnoe,x,y*]":   `selector "[lnoe,x,y*]": "lnoe" (and 2 more of the list) matches no host; did you mean "lone"?`,
+		"o*":            `selector "o*" matches only hosts that are disabled in the inventory (enabled = false)`,
+		"old-[01-09]":   `selector "old-[01-09]" matches no host`,
+		"old-[9-11]":    `selector "old-[9-11]" matches only hosts that are disabled in the inventory (enabled = false)`,
+		"@wbe":          `selector "@wbe" matches no group; did you mean "web"?`,
+		"@storage":      `selector "@storage" matches no group; groups are db, default, empty, linux, web`,
+		"@":             `selector "@" matches no group; groups are db, default, empty, linux, web`,
+		"@empty":        `selector "@empty" names a group without enabled hosts`,
+		"@em*":          `selector "@em*" names a group without enabled hosts`,
+		"env=pord":      `selector "env=pord" matches no host: none has that value of "env"; did you mean "prod"?`,
+		"evn=prod":      `selector "evn=prod" matches no host: none has the label "evn"; did you mean "env"?`,
+		"env=":          `selector "env=" matches no host: none has that value of "env"`,
 	} {
 		hosts, err := inv.Select([]string{"lone", selector})
 		if err == nil || err.Error() != want || hosts != nil {
@@ -93,6 +115,14 @@ func TestSelect(t *testing.T) {
 		"group glob":        {[]string{"@d*"}, []string{"db-a", "db-b", "lone"}},
 		"label":             {[]string{"env=test"}, []string{"db-a", "db-b"}},
 		"label glob":        {[]string{"zone=us-*", "env=t*"}[1:], []string{"db-a", "db-b"}},
+		"label with /":      {[]string{"url=http:*b"}, []string{"lone"}},
+		"slash in a class":  {[]string{"url=http:??a[/]b"}, []string{"lone"}},
+		"literal label":     {[]string{"br=[x]"}, []string{"lone"}},
+		"ranges of a class": {[]string{"[0-9a-z][a-cn-p][!.-9a-k]*"}, []string{"db-a", "db-b", "lone"}},
+		"class and range":   {[]string{"[!d]eb-[08-11]"}, []string{"web-08", "web-09", "web-10", "web-11"}},
+		"list of ranges":    {[]string{"web-[01-02,12]"}, []string{"web-01", "web-02", "web-12"}},
+		"list of globs":     {[]string{"[db-?,lo*]"}, []string{"db-a", "db-b", "lone"}},
+		"range of one":      {[]string{"[db-a,lone]", "db-[b-b,a]"}, []string{"db-a", "db-b", "lone"}},
 		"all":               {[]string{"*"}, all},
 	}
 	for name, test := range tests {
@@ -114,7 +144,7 @@ func TestSelect(t *testing.T) {
 }
 
 func FuzzSelect(f *testing.F) {
-	for _, seed := range []string{"web-01", "web-*", "@web", "@", "env=prod", "=", "web-[01-20]", "[a,b]*", "[", `\`, "a=b=c", "[^a]"} {
+	for _, seed := range []string{"web-01", "web-*", "@web", "@", "env=prod", "=", "web-[01-20]", "[a,b]*", "w[1-999999]", "[db-a,lnoe]", "web-[20-01]", "[@web,lone]", "web-0[1..3]", "br=[x]", "[", `\`, "a=b=c", "[^a]"} {
 		f.Add(seed)
 	}
 	inv := selectable(f)
