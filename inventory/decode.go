@@ -219,7 +219,7 @@ func (d *decoder) dict(v any, n *node, key string) dict {
 	}
 	all := dict{v: make(map[string]text, len(tree)), at: place{d.file, n.line}, ok: ok}
 	for name, elem := range tree {
-		if t := d.text(elem, n.key(name), name); t.ok {
+		if t := d.text(elem, n.key(name), join("", name)); t.ok {
 			all.v[name] = t
 		}
 	}
@@ -236,7 +236,7 @@ func (d *decoder) groups(v any, n *node, path string) map[string]*rawGroup {
 		child := n.key(name)
 		fields, ok := elem.(map[string]any)
 		if !ok {
-			d.wrongType(elem, child, name, "a table, [%s]", join(path, name))
+			d.wrongType(elem, child, join("", name), "a table, [%s]", join(path, name))
 			continue
 		}
 		groups[name] = &rawGroup{}

@@ -22,6 +22,14 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(data, "")
 	}
+	for _, doc := range []string{
+		"[[hosts]]\nname = \"x\"\nlabels = {\"x\\ny\" = 1, \"a\\u001b[31m\" = true, \"b\\u001b\" = \"\\n\"}",
+		"[groups]\n\"a\\nb\" = 1\n[groups.\"c\\nd\"]\n\"e\\nf\" = 1",
+		"\"a\\u001b\" = 1\n\"a\\u001b\" = 2",
+		"a = \"\\\x1b\"",
+	} {
+		f.Add([]byte(doc), "")
+	}
 	f.Add([]byte("ssh.config_file = \"c\"\n[[hosts]]\nname = \"a[1-2]\""), "Match host a* user me\nHostName %h.x\nProxyJump a2,b\n")
 	f.Add([]byte("ssh.config_file = \"c\"\n[[hosts]]\nname = \"a\"\nssh.agent = true"), "IdentityFile ~/%r\nInclude c\nUserKnownHostsFile none")
 	f.Add([]byte("ssh = { config_file = \"c\", jump = \"u@[::1]:2\" }\n[[hosts]]\nname = \"a\""), "Host *\nProxyJump x\nMatch final\n Port 3")
