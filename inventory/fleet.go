@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"service_manager/inventory/sshconfig"
 )
 
 // maxHosts bounds an inventory, so that a slip in a range is a message and not a machine out of memory.
@@ -63,7 +65,7 @@ func (p *parser) host(f *fleet, raw *rawHost, g *group, c *Collector) {
 	names := p.hostNames(raw, maxHosts-len(f.places))
 	p.claim(f, names, raw, g)
 	own := p.settingsOf(raw, g)
-	address := p.address(raw, len(names))
+	address := p.address(raw, names)
 	h := Host{
 		Group: g.name, Labels: own.labels, Units: own.units.names, Globs: own.units.globs,
 		Interval: own.interval, Timeout: cmp.Or(c.Timeout, pollTimeout(own.interval)), ConnectTimeout: c.ConnectTimeout,
@@ -166,31 +168,61 @@ func (p *parser) settingsOf(raw *rawHost, g *group) settings {
 	return own
 }
 
-// address returns the address of an entry for so many hosts, in which {name} is still to be replaced.
-func (p *parser) address(raw *rawHost, hosts int) string {
+// address returns the address of an entry with such names, in which {name} is still to be replaced.
+func (p *parser) address(raw *rawHost, names []string) string {
 	address, ok := p.word(raw.Address, "address")
 	if !ok {
 		return "{name}"
 	}
 	at := raw.Address.at
-	plain := strings.ReplaceAll(address, "{name}", "x")
-	switch {
-	case isAddress(plain):
-		if hosts > 1 && plain == address {
-			p.mistake(at, `address %q would be that of %d hosts; write {name} into it, as in "{name}.example.com"`, address, hosts)
-		}
-	case strings.ContainsAny(plain, "{}"):
-		p.mistake(at, "address %q; only {name} can stand in braces", address)
-	case strings.Contains(plain, "@"):
-		p.mistake(at, "address %q; write the user as ssh.user", address)
-	case strings.ContainsAny(plain, "[]"):
-		p.mistake(at, "address %q; write an IPv6 address without brackets, and ranges into name only, with {name} here", address)
-	case strings.Contains(plain, ":"):
-		p.mistake(at, "address %q; write the port as ssh.port", address)
-	default:
-		p.mistake(at, "address %q; write a DNS name or an IP address", address)
+	if len(names) == 0 {
+		names = []string{"a"} // the name is wrong itself; this one fits into a DNS name and an IPv6 address
 	}
+	if !strings.Contains(address, "{name}") {
+		if len(names) > 1 && isAddress(address) {
+			p.mistake(at, `address %q would be that of %d hosts; write {name} into it, as in "{name}.example.com"`, address, len(names))
+		}
+		names = names[:1]
+	}
+	var wrong []string
+	advice := ""
+	for _, name := range names {
+		if each := strings.ReplaceAll(address, "{name}", name); !isAddress(each) {
+			wrong = append(wrong, fmt.Sprintf("address %q", each))
+			advice = cmp.Or(advice, addressAdvice(each))
+		}
+	}
+	p.oneForAll(at, wrong, advice)
 	return address
+}
+
+// addressAdvice says what to write in place of what is no address.
+func addressAdvice(address string) string {
+	switch {
+	case strings.ContainsAny(address, "{}"):
+		return "only {name} can stand in braces"
+	case strings.Contains(address, "@"):
+		return "write the user as ssh.user"
+	case strings.ContainsAny(address, "[]"):
+		return "write an IPv6 address without brackets, and ranges into name only, with {name} here"
+	case strings.Contains(address, ":"):
+		return "write the port as ssh.port"
+	default:
+		return "write a DNS name or an IP address"
+	}
+}
+
+// isAddressed reports whether a host of which no address is given may be reached by its name, or by what its client configuration
+// says in place of that. What is wrong with a given address has been said.
+func (m member) isAddressed(answer *sshconfig.Answer) bool {
+	if m.raw.Address.given() || isAddress(m.Name) {
+		return true
+	}
+	if answer == nil {
+		return m.ssh.ConfigFile != "" // which cannot be read
+	}
+	_, ok := answer.First("hostname")
+	return ok
 }
 
 // isAddress reports whether s is an IP address or may be a DNS name, which never is digits and dots only.

@@ -27,6 +27,8 @@ func FuzzParse(f *testing.F) {
 		"[groups]\n\"a\\nb\" = 1\n[groups.\"c\\nd\"]\n\"e\\nf\" = 1",
 		"\"a\\u001b\" = 1\n\"a\\u001b\" = 2",
 		"a = \"\\\x1b\"",
+		"[[hosts]]\nname = \"1.2\"", "[[hosts]]\nname = \"...\"", "[[hosts]]\nname = \".a\"",
+		"[[hosts]]\nname = \"[255-256]\"\naddress = \"10.0.0.{name}\"",
 	} {
 		f.Add([]byte(doc), "")
 	}

@@ -103,13 +103,20 @@ func (p *parser) complete(f *fleet) []Host {
 		hosts[i] = m.Host
 		w.watched[m.Name] = &hosts[i]
 	}
+	unaddressed := make(map[*rawHost][]string) // by entry
 	for i, m := range f.members {
 		h := &hosts[i]
 		answer := p.configure(h, m.ssh, m.Name, m.raw.Address.given())
+		if !m.isAddressed(answer) {
+			unaddressed[m.raw] = append(unaddressed[m.raw], fmt.Sprintf("the name of host %q is no address", h.Name))
+		}
 		if h.SSH.User == "" && m.ssh.from.user.line == 0 {
 			p.mistake(m.raw.at, "this process has no user name to log in with; write user into [ssh]")
 		}
 		h.Via = w.via(h, m.ssh, answer, 0)
+	}
+	for raw, alike := range unaddressed {
+		p.oneForAll(raw.Name.at, alike, `write one beside it, as in address = "host-{name}.example.com"`)
 	}
 	p.checkWays(hosts, f.places)
 	return hosts

@@ -47,7 +47,7 @@ func TestBadFiles(t *testing.T) {
 	}
 	files := map[string]string{
 		"password": "s3cret\n", "empty": "\n", "held.pub": "", "ssh_config.bad": "User x\nMatch hots web\n",
-		"ssh_config.proxy": "ProxyCommand nc %h %p\n",
+		"ssh_config.proxy": "ProxyCommand nc %h %p\n", "ssh_config.addresses": "Host 20\nHostName web-%h\n",
 	}
 	for _, name := range []string{"more/broken.toml", "more/included.toml"} {
 		files[name] = string(readTestFile(t, "testdata/bad/"+name))

@@ -91,6 +91,8 @@ func (p *parser) sshKey(s *sshSettings, raw *rawSSH) {
 	if name, ok := p.fileOrNone(raw.ConfigFile, "config_file"); ok {
 		s.ConfigFile, s.from.configFile = name, raw.ConfigFile.at
 		p.readClientConfig(s)
+	} else if raw.ConfigFile.ok {
+		s.ConfigFile = raw.ConfigFile.v // so that hosts are not said to lack what it may say of them
 	}
 }
 
