@@ -3,7 +3,6 @@ package inventory
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -49,15 +48,20 @@ func (p *parser) fleet(files []*rawFile, groups groupMap, c *Collector) *fleet {
 }
 
 func (p *parser) groupOf(raw *rawHost, groups groupMap) *group {
-	if !raw.Group.ok {
-		return groups[DefaultGroup]
+	byDefault := groups[DefaultGroup]
+	name, ok := p.word(raw.Group, "group")
+	if !ok {
+		return byDefault
 	}
-	if g := groups[raw.Group.v]; g != nil {
+	g := groups[name]
+	switch {
+	case g != nil:
 		return g
+	case p.maybeElsewhere(name):
+		return &group{name: name, settings: byDefault.settings, unknown: true}
 	}
-	p.mistake(raw.Group.at, "unknown group %q%s", raw.Group.v,
-		p.hint(raw.Group.v, maps.Keys(groups), "; define it with "+groupHeader(raw.Group.v)))
-	return groups[DefaultGroup]
+	p.mistake(raw.Group.at, "unknown group %q%s", name, p.groupHint(name, groups))
+	return byDefault
 }
 
 // host adds the hosts of one [[hosts]] entry.
@@ -76,6 +80,9 @@ func (p *parser) host(f *fleet, raw *rawHost, g *group, c *Collector) {
 		if disabled {
 			f.disabled[name] = true
 			continue
+		}
+		if g.unknown {
+			continue // what its group says may be missing
 		}
 		h.Name, h.Address = name, strings.ReplaceAll(address, "{name}", name)
 		f.members = append(f.members, member{h, raw, &own.ssh})
@@ -164,7 +171,9 @@ func (p *parser) settingsOf(raw *rawHost, g *group) settings {
 	own.labels = p.labels(own.labels, raw.Labels)
 	own.interval = p.interval(raw.Interval, own.interval)
 	own.ssh = p.ssh(own.ssh, &raw.SSH)
-	p.checkKey(&own.ssh)
+	if !g.unknown {
+		p.checkKey(&own.ssh)
+	}
 	return own
 }
 

@@ -26,6 +26,8 @@ type group struct {
 	settings
 
 	state int // see resolve
+	// unknown says that it, or a group above it, may be defined in a file that could not be read: what it sets is not known.
+	unknown bool
 }
 
 type groupMap map[string]*group
@@ -58,7 +60,7 @@ func (p *parser) groups(files []*rawFile, defaults settings) groupMap {
 		}
 	}
 	if groups[DefaultGroup] == nil {
-		groups[DefaultGroup] = &group{name: DefaultGroup, raw: &rawGroup{}}
+		groups[DefaultGroup] = &group{name: DefaultGroup, raw: &rawGroup{}, unknown: p.partial}
 	}
 	p.checkGroupWords(groups)
 	for _, name := range slices.Sorted(maps.Keys(groups)) {
@@ -101,17 +103,18 @@ func (p *parser) resolve(g *group, groups groupMap, defaults settings) {
 	}
 	g.state = resolving
 	g.settings = defaults
-	if parent := g.raw.Parent; parent.ok {
-		switch other := groups[parent.v]; {
+	if name, ok := p.word(g.raw.Parent, "parent"); ok {
+		switch other := groups[name]; {
+		case other == nil && p.maybeElsewhere(name):
+			g.unknown = true
 		case other == nil:
-			p.mistake(parent.at, "parent %q is not a group%s", parent.v,
-				p.hint(parent.v, maps.Keys(groups), "; define it with "+groupHeader(parent.v)))
+			p.mistake(g.raw.Parent.at, "parent %q is not a group%s", name, p.groupHint(name, groups))
 		case other.state == resolving:
-			p.mistake(parent.at, "group %q is its own ancestor (%s); remove one parent", g.name, cycle(other, g))
+			p.mistake(g.raw.Parent.at, "group %q is its own ancestor (%s); remove one parent", g.name, cycle(other, g))
 		default:
 			g.parent = other
 			p.resolve(other, groups, defaults)
-			g.settings = other.settings
+			g.settings, g.unknown = other.settings, other.unknown
 		}
 	}
 	g.units = p.units(g.units, g.raw.Units)
@@ -119,6 +122,18 @@ func (p *parser) resolve(g *group, groups groupMap, defaults settings) {
 	g.interval = p.interval(g.raw.Interval, g.interval)
 	g.ssh = p.ssh(g.ssh, &g.raw.SSH)
 	g.state = resolved
+}
+
+// maybeElsewhere reports whether a group that is not here may be in a file that could not be read.
+func (p *parser) maybeElsewhere(name string) bool { return p.partial && isName(name) }
+
+// groupHint says what to write in place of the name of a group that there is not.
+func (p *parser) groupHint(name string, groups groupMap) string {
+	advice := "; define it with [" + join("groups", name) + "]"
+	if !isName(name) {
+		advice = "; names have letters, digits, dots, dashes and underscores only"
+	}
+	return p.hint(name, maps.Keys(groups), advice)
 }
 
 // cycle writes the way from a group that is being resolved up to its ancestor, which has it as a parent.
@@ -130,8 +145,6 @@ func cycle(from, to *group) string {
 	}
 	return strings.Join(append(names, from.name), " -> ")
 }
-
-func groupHeader(name string) string { return "[" + join("groups", name) + "]" }
 
 func (p *parser) interval(s span, inherited time.Duration) time.Duration {
 	return p.duration(s, "interval", time.Second, 24*time.Hour, inherited)

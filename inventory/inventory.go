@@ -6,11 +6,11 @@
 //	bytes -> TOML and a line index -> raw mirror of the file -> groups and defaults merged -> hosts
 //
 // Guarantees: nothing of a bad file is used. Every mistake that can be told apart is reported at once as
-// FILE:LINE: what is wrong and what to write instead (see [Error]); only where a file is not TOML at all are the checks
-// that need the whole inventory left out. No other package sees TOML, ranges, globs of files or text durations. Nothing
-// is dialled; of the files that the inventory names, those are read that it includes, the password file and OpenSSH client
-// configurations, and of the others only their being readable and their permissions are looked at. Secrets are in
-// [Broker.URLs] only, which its String, Format and LogValue methods redact.
+// FILE:LINE: what is wrong and what to write instead (see [Error]); only where an included file cannot be read are the checks
+// left out that need the groups and hosts which it may define. No other package sees TOML, ranges, globs of files or text
+// durations. Nothing is dialled; of the files that the inventory names, those are read that it includes, the password file
+// and OpenSSH client configurations, and of the others only their being readable and their permissions are looked at. Secrets
+// are in [Broker.URLs] only, which its String, Format and LogValue methods redact.
 //
 // reference.toml beside this package documents every key.
 package inventory

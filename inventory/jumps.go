@@ -73,13 +73,13 @@ func parseHops(s string) ([]hop, error) {
 	return hops, nil
 }
 
-// checkJumpNames sees that each jump host that is named exists.
+// checkJumpNames sees that each jump host that is named exists, as far as that is known.
 func (p *parser) checkJumpNames(f *fleet) {
 	for _, t := range p.jumps {
 		switch _, exists := f.places[t.v]; {
 		case f.disabled[t.v]:
 			p.mistake(t.at, "jump host %q is disabled; enable it, or write its address as user@host:port", t.v)
-		case !exists:
+		case !exists && !p.partial:
 			p.mistake(t.at, "jump host %q is not in the inventory%s", t.v,
 				p.hint(t.v, maps.Keys(f.places), fmt.Sprintf("; write \"%s:22\" for one that is not to be watched", t.v)))
 		}

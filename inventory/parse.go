@@ -22,6 +22,8 @@ type Config struct {
 	ReadFile func(name string) ([]byte, error)
 	// Glob finds the files of an include pattern, also in a client configuration; nil means filepath.Glob.
 	Glob func(pattern string) ([]string, error)
+	// Real returns what two names of one file have in common; nil means the absolute path without symbolic links.
+	Real func(name string) string
 	// Readable says why a file that the inventory names cannot be read; nil means to open and close it.
 	Readable func(name string) error
 	// Mode returns the type and permissions of a file; nil means those that os.Stat gives.
@@ -44,6 +46,9 @@ func (c Config) withDefaults() Config {
 	if c.Glob == nil {
 		c.Glob = filepath.Glob
 	}
+	if c.Real == nil {
+		c.Real = realPath
+	}
 	if c.Readable == nil {
 		c.Readable = readable
 	}
@@ -59,6 +64,17 @@ func (c Config) withDefaults() Config {
 		c.Hostname, _ = os.Hostname() // an empty name is asked for by collector.name
 	}
 	return c
+}
+
+// realPath is the absolute path of a file without symbolic links, as far as it exists.
+func realPath(name string) string {
+	if absolute, err := filepath.Abs(name); err == nil {
+		name = absolute
+	}
+	if target, err := filepath.EvalSymlinks(name); err == nil {
+		name = target
+	}
+	return name
 }
 
 // readable opens a file if that cannot block.
@@ -103,11 +119,11 @@ func Load(path string) (*Inventory, error) {
 // those in included files. The error is an *Error with every mistake.
 func Parse(name string, data []byte, cfg Config) (*Inventory, error) {
 	p := &parser{cfg: cfg.withDefaults(), dir: filepath.Dir(name), looked: make(map[string]error)}
-	files := p.read(name, data)
-	if files == nil {
+	main, ok := p.add(name, data)
+	if !ok {
 		return nil, p.err()
 	}
-	main := files[0]
+	files := append([]*rawFile{main}, p.includes(name, main.Include)...)
 	inv := &Inventory{Collector: p.collector(&main.Collector), Broker: p.broker(&main.Broker)}
 	for _, f := range p.files {
 		inv.Files = append(inv.Files, f.name)
@@ -131,47 +147,46 @@ func Parse(name string, data []byte, cfg Config) (*Inventory, error) {
 type parser struct {
 	report
 
-	cfg    Config
-	dir    string           // where relative paths begin
-	files  []*file          // as read
-	looked map[string]error // why a named file cannot be read
-	jumps  []text           // every ssh.jump that names a host of the inventory
-	hints  int              // see hint
+	cfg     Config
+	dir     string           // where relative paths begin
+	files   []*file          // as read
+	partial bool             // what is not here may be in an included file that could not be read
+	looked  map[string]error // why a named file cannot be read
+	jumps   []text           // every ssh.jump that names a host of the inventory
+	hints   int              // see hint
 
 	clientConfigs map[string]*sshconfig.File // the config files that could be read
 	remarks       map[remarkKey]*remark      // see remark
 }
 
-// read decodes the main file and its includes. It returns nil if one of them is not TOML: the checks of the whole would
-// then complain of what only that file defines.
-func (p *parser) read(name string, data []byte) []*rawFile {
-	main, whole := p.add(name, data)
-	if !whole {
-		return nil
-	}
-	files := []*rawFile{main}
-	seen := map[string]bool{filepath.Clean(name): true} // the included names are clean, and in the same folder
-	for _, pattern := range main.Include.v {
-		for _, name := range p.included(pattern) {
-			if seen[name] {
+// includes decodes what a main file of that name includes. What cannot be read leaves the inventory partial.
+func (p *parser) includes(main string, include list) []*rawFile {
+	p.partial = include.given() && !include.ok
+	var files []*rawFile
+	seen := map[string]bool{p.cfg.Real(main): true}
+	for _, pattern := range include.v {
+		names, ok := p.included(pattern)
+		p.partial = p.partial || !ok
+		for _, name := range names {
+			same := p.cfg.Real(name)
+			if seen[same] {
 				continue
 			}
-			seen[name] = true
+			seen[same] = true
 			data, err := p.cfg.ReadFile(name)
 			if err != nil {
 				p.mistake(pattern.at, "include: %s cannot be read: %v", name, reason(err))
+				p.partial = true
 				continue
 			}
 			f, ok := p.add(name, data)
-			if ok {
-				p.checkIncluded(f)
-				files = append(files, f)
+			if !ok {
+				p.partial = true
+				continue
 			}
-			whole = whole && ok
+			p.checkIncluded(f)
+			files = append(files, f)
 		}
-	}
-	if !whole {
-		return nil
 	}
 	return files
 }
@@ -183,25 +198,26 @@ func (p *parser) add(name string, data []byte) (*rawFile, bool) {
 }
 
 // included returns the files of one entry of include. A name must exist, a pattern may match nothing. As in a shell, a
-// pattern does not match files that begin with a dot, such as those an editor leaves.
-func (p *parser) included(entry text) []string {
+// pattern does not match files that begin with a dot, such as those an editor leaves. It reports false after a mistake.
+func (p *parser) included(entry text) ([]string, bool) {
 	pattern, ok := p.path(entry, "include")
 	if !ok {
-		return nil
+		return nil, false
 	}
 	if !strings.ContainsAny(pattern, `*?[\`) {
-		return []string{pattern}
+		return []string{pattern}, true
 	}
 	names, err := p.cfg.Glob(pattern)
 	if err != nil {
 		p.mistake(entry.at, "include: %q is not a pattern for files; close each [ with ]", entry.v)
+		return nil, false
 	}
 	hidden := strings.HasPrefix(filepath.Base(pattern), ".")
 	names = slices.DeleteFunc(names, func(name string) bool {
 		return !hidden && strings.HasPrefix(filepath.Base(name), ".")
 	})
 	slices.Sort(names)
-	return names
+	return names, true
 }
 
 func (p *parser) checkIncluded(f *rawFile) {

@@ -267,6 +267,27 @@ func writeFiles(t *testing.T, dir string, files map[string]string) {
 	}
 }
 
+func TestIncludeOfItself(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	writeFiles(t, dir, map[string]string{
+		"inventory.toml": "include = [\"*.toml\", " + strconv.Quote(filepath.Join(dir, "inventory.toml")) + ", \"d/a.toml\", \"d/b.toml\"]\n" +
+			"[ssh]\nuser = \"me\"\n[collector]\nname = \"c\"\n[[hosts]]\nname = \"main\"\n",
+		"d/a.toml": "[[hosts]]\nname = \"a\"\n",
+	})
+	for link, target := range map[string]string{"current.toml": "inventory.toml", "d/b.toml": "a.toml", "e": "d"} {
+		if err := os.Symlink(target, link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"inventory.toml", "e/../inventory.toml", filepath.Join(dir, "current.toml")} {
+		inv, err := Load(name)
+		if err != nil || len(inv.Hosts) != 2 || len(inv.Files) != 2 {
+			t.Errorf("%s: %v, %+v", name, err, inv)
+		}
+	}
+}
+
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "inventory.toml")

@@ -22,6 +22,7 @@ func testConfig(files map[string]string) Config {
 	return Config{
 		LookupEnv: func(name string) (string, bool) { v, ok := env[name]; return v, ok },
 		ReadFile:  read,
+		Real:      filepath.Clean,
 		Readable:  func(name string) error { _, err := read(name); return err },
 		Mode:      func(name string) (fs.FileMode, error) { _, err := read(name); return 0o600, err },
 		Glob: func(pattern string) ([]string, error) {
