@@ -30,7 +30,8 @@ func (p *parser) collector(raw *rawCollector) Collector {
 		FlapRefill:     p.duration(raw.FlapRefill, "flap_refill", 100*time.Millisecond, 24*time.Hour, 10*time.Second),
 	}
 	if c.Timeout > c.Interval {
-		p.mistake(raw.Timeout.at, "timeout %v is longer than the interval of %v; a host that hangs would miss turns, so write less", c.Timeout, c.Interval)
+		p.mistake(raw.Timeout.at, "timeout %s is longer than the interval of %s; a host that hangs would miss turns, so write less",
+			short(c.Timeout), short(c.Interval))
 	}
 	if raw.FlapBurst.given() {
 		p.notYet("collector.flap_burst", raw.FlapBurst.at)

@@ -72,7 +72,7 @@ func (p *parser) host(f *fleet, raw *rawHost, g *group, c *Collector) {
 	address := p.address(raw, names)
 	h := Host{
 		Group: g.name, Labels: own.labels, Units: own.units.names, Globs: own.units.globs,
-		Interval: own.interval, Timeout: cmp.Or(c.Timeout, pollTimeout(own.interval)), ConnectTimeout: c.ConnectTimeout,
+		Interval: own.interval, Timeout: cmp.Or(own.timeout, pollTimeout(own.interval)), ConnectTimeout: c.ConnectTimeout,
 		SSH: own.ssh.SSH,
 	}
 	disabled := raw.Enabled.ok && !raw.Enabled.v
@@ -169,7 +169,7 @@ func (p *parser) settingsOf(raw *rawHost, g *group) settings {
 		own.units = p.units(own.units, raw.Units)
 	}
 	own.labels = p.labels(own.labels, raw.Labels)
-	own.interval = p.interval(raw.Interval, own.interval)
+	own.interval = p.interval(raw.Interval, own)
 	own.ssh = p.ssh(own.ssh, &raw.SSH)
 	if !g.unknown {
 		p.checkKey(&own.ssh)

@@ -15,6 +15,7 @@ type settings struct {
 	units    watched
 	labels   map[string]string
 	interval time.Duration
+	timeout  time.Duration // collector.timeout, 0 for none
 	ssh      sshSettings
 }
 
@@ -119,7 +120,7 @@ func (p *parser) resolve(g *group, groups groupMap, defaults settings) {
 	}
 	g.units = p.units(g.units, g.raw.Units)
 	g.labels = p.labels(g.labels, g.raw.Labels)
-	g.interval = p.interval(g.raw.Interval, g.interval)
+	g.interval = p.interval(g.raw.Interval, g.settings)
 	g.ssh = p.ssh(g.ssh, &g.raw.SSH)
 	g.state = resolved
 }
@@ -146,8 +147,14 @@ func cycle(from, to *group) string {
 	return strings.Join(append(names, from.name), " -> ")
 }
 
-func (p *parser) interval(s span, inherited time.Duration) time.Duration {
-	return p.duration(s, "interval", time.Second, 24*time.Hour, inherited)
+// interval returns the interval of a group or host that inherits others.
+func (p *parser) interval(s span, inherited settings) time.Duration {
+	interval := p.duration(s, "interval", time.Second, 24*time.Hour, inherited.interval)
+	if interval == s.v && inherited.timeout > interval {
+		p.mistake(s.at, "the collector's timeout of %s is longer than this interval of %s; a host that hangs would miss turns, so "+
+			"write more here or less there", short(inherited.timeout), short(interval))
+	}
+	return interval
 }
 
 // labels adds a table of labels to the inherited ones, which stay as they are.

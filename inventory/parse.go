@@ -130,7 +130,7 @@ func Parse(name string, data []byte, cfg Config) (*Inventory, error) {
 	}
 	base := p.ssh(p.defaultSSH(), &main.SSH)
 	groups := p.groups(files, settings{
-		labels: map[string]string{}, interval: inv.Collector.Interval, ssh: base,
+		labels: map[string]string{}, interval: inv.Collector.Interval, timeout: inv.Collector.Timeout, ssh: base,
 	})
 	fleet := p.fleet(files, groups, &inv.Collector)
 	p.checkJumpNames(fleet)
