@@ -97,7 +97,7 @@ func byHand(h inventory.Host, command ...string) string {
 		words = append(words, "-i", quote(h.SSH.IdentityFile))
 	}
 	if len(h.SSH.KnownHosts) > 0 {
-		words = append(words, "-o", "UserKnownHostsFile="+quote(h.SSH.KnownHosts[0]))
+		words = append(words, "-o", quote("UserKnownHostsFile="+sshWord(h.SSH.KnownHosts[0])))
 	}
 	if h.SSH.HostKeyAlias != "" {
 		words = append(words, "-o", "HostKeyAlias="+quote(h.SSH.HostKeyAlias))
@@ -117,4 +117,12 @@ func byHand(h inventory.Host, command ...string) string {
 		command = []string{"true"}
 	}
 	return strings.Join(append(words, command...), " ")
+}
+
+// sshWord makes s one word of an option of ssh, which takes apart what the shell has left whole (OpenSSH's argv_split).
+func sshWord(s string) string {
+	if !strings.ContainsAny(s, " \t\"'\\#") {
+		return s
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }

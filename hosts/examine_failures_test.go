@@ -167,6 +167,12 @@ func TestExamineRemedies(t *testing.T) {
 	if got := finding(t, pool.Examine(t.Context(), h, 0), "host_key_changed").Remedy; !strings.HasSuffix(got, ": service_manager trust --replace {selector}") {
 		t.Errorf("of a changed key: %s", got)
 	}
+	odd := h
+	odd.SSH.Port, odd.SSH.KnownHosts = 1, []string{`/my "hosts"/it's`}
+	want := ` -o 'UserKnownHostsFile="/my \"hosts\"/it'\''s"' -p 1 `
+	if got := finding(t, pool.Examine(t.Context(), odd, 0), "unreachable").Remedy; !strings.Contains(got, want) {
+		t.Errorf("of a file with spaces and quotes: %s, want %s", got, want)
+	}
 	outer, inner := s.hostAt(1), s.hostAt(2)
 	outer.Address, inner.Via, h.Via = "127.0.0.2", &outer, &inner
 	if got := finding(t, pool.Examine(t.Context(), h, 0), "unreachable").Remedy; !strings.Contains(got, " -J monitor@127.0.0.2:1,monitor@127.0.0.1:2 ") {

@@ -19,11 +19,13 @@ import (
 // that an added key works at the next dial. It is safe for concurrent use.
 type hostKeys struct {
 	index knownhosts.Index
+	trust string // see Config
 }
 
 // knownHosts are the keys in the files of a host.
 type knownHosts struct {
-	keys knownhosts.Keys
+	keys  knownhosts.Keys
+	trust string // see Config
 }
 
 // open returns the keys in files, or those in OpenSSH's default files where files is empty.
@@ -35,7 +37,7 @@ func (k *hostKeys) open(files []string) (*knownHosts, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &knownHosts{keys: keys}, nil
+	return &knownHosts{keys, k.trust}, nil
 }
 
 // defaultKnownHosts are OpenSSH's files (ssh_config(5), UserKnownHostsFile and GlobalKnownHostsFile).
@@ -97,10 +99,10 @@ func (k *knownHosts) refuse(h inventory.Host, key ssh.PublicKey, v knownhosts.Ve
 	}
 	if v.Standing == knownhosts.Changed {
 		return fail(HostKeyChanged, "%s is not the one at %s, %s%s: either the host was installed anew, or someone stands between; "+
-			"if the new fingerprint is the host's own: service_manager trust --replace %s", shown, v.Lines[0], v.Lines[0].Fingerprint(), why, quote(h.Name))
+			"if the new fingerprint is the host's own: %s --replace %s", shown, v.Lines[0], v.Lines[0].Fingerprint(), why, k.trust, quote(h.Name))
 	}
-	return fail(HostKeyUnknown, "%s is not in known_hosts%s%s; compare the fingerprint with the host's, then: service_manager trust %s",
-		shown, why, unreadable(k.keys.Problems()), quote(h.Name))
+	return fail(HostKeyUnknown, "%s is not in known_hosts%s%s; compare the fingerprint with the host's, then: %s %s",
+		shown, why, unreadable(k.keys.Problems()), k.trust, quote(h.Name))
 }
 
 // unreadable mentions lines that could not be read: the missing key may stand on one of them.

@@ -20,6 +20,9 @@ type Config struct {
 	// TunnelsPerConnection is how many connections to hosts may share one to their jump host; another one is opened when all are
 	// full. 0 means 256.
 	TunnelsPerConnection int
+	// Trust is the command that adds host keys, which errors tell people to run; --replace and the host's name are put behind it.
+	// Empty means "service_manager trust".
+	Trust string
 }
 
 // A Pool keeps one SSH connection per host. It is safe for concurrent use; calls for the same host take turns.
@@ -52,6 +55,7 @@ type link struct {
 // New returns an empty pool.
 func New(config Config) *Pool {
 	p := &Pool{dial: config.Dial, links: make(map[string]*link)}
+	p.hostKeys.trust = cmp.Or(config.Trust, "service_manager trust")
 	p.closing, p.end = context.WithCancel(context.Background())
 	p.jumps = newJumps(p, cmp.Or(config.TunnelsPerConnection, tunnelsPerConnection))
 	return p

@@ -137,7 +137,7 @@ func (e examination) want(about string) bool { return e.only == "" || e.only == 
 // make examines hosts in parallel, and the broker beside them. When ctx ends it returns what is known by then.
 func (e examination) make(ctx context.Context) []patient {
 	var (
-		ssh      = hosts.New(hosts.Config{})
+		ssh      = hosts.New(hosts.Config{Trust: e.app.howToTrust()})
 		broker   []patient
 		brokers  conc.WaitGroup
 		reports  []hosts.Report

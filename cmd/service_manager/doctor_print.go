@@ -248,6 +248,11 @@ func (a *app) selectorOf(selectors []string) func(names []string) string {
 	}
 }
 
+// howToTrust is the command that adds keys of the inventory's hosts.
+func (a *app) howToTrust() string {
+	return strings.TrimSpace("service_manager trust " + a.selectorOf(nil)(nil))
+}
+
 // shellWord makes s one word of a POSIX shell, bare where that is safe.
 func shellWord(s string) string {
 	const special = " \t\n\"'`$&|;<>()*?[]{}!~#\\"

@@ -32,6 +32,7 @@ type pipeline struct {
 	hosts     []inventory.Host
 	sender    sender // nil: the messages go nowhere
 	observe   func(publish.Status)
+	trust     string // see hosts.Config
 	log       *slog.Logger
 }
 
@@ -64,7 +65,7 @@ func (p pipeline) sweep(ctx context.Context) error {
 // do runs the collector and the sender side by side. It ends when poll does, which is early when the sender fails. Left says which
 // messages remained; the error is the sender's, else poll's.
 func (p pipeline) do(ctx context.Context, poll func(context.Context, *collector.Collector) error) (left, err error) {
-	pool := hosts.New(hosts.Config{})
+	pool := hosts.New(hosts.Config{Trust: p.trust})
 	defer pool.Close()
 	box := outbox.New()
 	config := collector.Config{

@@ -48,7 +48,7 @@ func (a *app) run(ctx context.Context, selectors []string, once, dryRun bool) er
 		log.Warn("inventory", slog.String("notice", notice))
 	}
 	var seen tally
-	p := pipeline{inventory: inv, hosts: selected, log: log}
+	p := pipeline{inventory: inv, hosts: selected, trust: a.howToTrust(), log: log}
 	if p.sender, err = a.sender(inv, log, once, dryRun); err != nil {
 		return err
 	}

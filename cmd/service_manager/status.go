@@ -55,7 +55,7 @@ func (a *app) status(ctx context.Context, selectors []string, onlyFailed bool, f
 		seen.observe(s)
 		bar.step(exitCode(s) != 0)
 	}
-	p := pipeline{inventory: inv, hosts: selected, observe: observe, log: a.logger(slog.LevelError)}
+	p := pipeline{inventory: inv, hosts: selected, observe: observe, trust: a.howToTrust(), log: a.logger(slog.LevelError)}
 	swept := p.sweep(ctx)
 	bar.end()
 	if swept != nil && ctx.Err() == nil {

@@ -68,7 +68,7 @@ func (a *app) trust(ctx context.Context, selectors []string, flags trustFlags) e
 	if err != nil {
 		return err
 	}
-	pool := hosts.New(hosts.Config{})
+	pool := hosts.New(hosts.Config{Trust: a.howToTrust()})
 	defer pool.Close()
 	keys := newKeyRing(selected, func(ctx context.Context, h inventory.Host) (hosts.Offer, error) { return pool.Scan(ctx, h) })
 	keys.limits, keys.replace = inv.Collector, flags.replace
