@@ -12,7 +12,8 @@ import (
 )
 
 // aboutSelectors stands in the help of each command that takes selectors.
-const aboutSelectors = "A selector is a host name, a glob, @group or label=value; none means all hosts."
+const aboutSelectors = `A selector is a host name, with ranges and lists as in the inventory, a glob, @group or
+label=value; none means all hosts.`
 
 // An app is one run of the command line.
 type app struct {
