@@ -17,7 +17,7 @@ import (
 func finding(t *testing.T, findings []publish.Finding, step string) publish.Finding {
 	t.Helper()
 	for _, f := range findings {
-		if strings.HasSuffix(f.Step, " "+step) {
+		if f.Step == step {
 			return f
 		}
 	}
@@ -31,13 +31,12 @@ func TestExamineWell(t *testing.T) {
 	findings := publish.Examine(t.Context(), publish.Config{URLs: []string{brokerURL(t)}, Exchange: d.exchange})
 	var steps []string
 	for _, f := range findings {
-		_, step, _ := strings.Cut(f.Step, " ")
 		if f.Severity != publish.SeverityOK {
 			t.Errorf("%+v", f)
 		}
-		steps = append(steps, step)
+		steps = append(steps, f.Step)
 	}
-	if got, want := strings.Join(steps, " "), "connect login server exchange publish alarm"; got != want {
+	if got, want := strings.Join(steps, " "), "connect login vhost server exchange publish alarm"; got != want {
 		t.Errorf("steps %q, want %q", got, want)
 	}
 	if got, _ := d.drain(t, q); len(got) != 0 {
@@ -56,39 +55,54 @@ func TestExaminePermissions(t *testing.T) {
 		declare     publish.Declare
 		step        string
 		severity    publish.Severity
-		want        string
+		code, want  string
 	}{
-		{"no vhost", "clear_permissions examined", publish.DeclareActive, "login", publish.SeverityError, "set_permissions -p / examined '^test"},
-		{"nothing but the vhost", "set_permissions examined '^$' '^$' '^$'", publish.DeclarePassive, "publish", publish.SeverityError, "set_permissions -p / examined '^$' '^test"},
-		{"no configure", "set_permissions examined '^$' '.*' '^$'", publish.DeclareActive, "exchange", publish.SeverityError, "set_permissions -p / examined '^test"},
-		{"just enough", "set_permissions examined '^$' '^test' '^$'", publish.DeclarePassive, "publish", publish.SeverityOK, "may publish"},
-		{"other topics", fmt.Sprintf("set_topic_permissions examined %s '^other' '^$'", d.exchange), publish.DeclarePassive, "publish", publish.SeverityWarning, "set_topic_permissions"},
+		{"no vhost", "clear_permissions examined", publish.DeclareActive, "vhost", publish.SeverityError, "vhost_denied", "set_permissions -p / examined '^test"},
+		{"nothing but the vhost", "set_permissions examined '^$' '^$' '^$'", publish.DeclarePassive, "publish", publish.SeverityError, "denied", "set_permissions -p / examined '^$' '^test"},
+		{"no configure", "set_permissions examined '^$' '.*' '^$'", publish.DeclareActive, "exchange", publish.SeverityError, "denied", "set_permissions -p / examined '^test"},
+		{"just enough", "set_permissions examined '^$' '^test' '^$'", publish.DeclarePassive, "publish", publish.SeverityOK, "", "may publish"},
+		{"an unseen type", "set_permissions examined '^$' '^test' '^$'", publish.DeclarePassive, "exchange", publish.SeverityNote, "exchange_unseen", "list_exchanges -p / name type durable"},
+		{"other topics", fmt.Sprintf("set_topic_permissions examined %s '^other' '^$'", d.exchange), publish.DeclarePassive, "publish", publish.SeverityWarning, "topic_permissions", "set_topic_permissions"},
+		{"no connections", `set_user_limits examined '{"max-connections": 0}'`, publish.DeclarePassive, "vhost", publish.SeverityError, "connection_limit", "list_user_limits --user examined"},
 	} {
 		stack.must(t, "broker", "rabbitmqctl "+test.grant)
 		findings := publish.Examine(t.Context(), publish.Config{URLs: []string{url}, Exchange: d.exchange, Declare: test.declare})
-		f := finding(t, findings, test.step)
-		if f.Severity != test.severity || !strings.Contains(f.Detail+" "+f.Remedy, test.want) {
-			t.Errorf("%s: found %+v\nwant %s and to read %q", test.name, f, test.severity, test.want)
-		}
+		wantFinding(t, test.name, finding(t, findings, test.step), test.severity, test.code, test.want)
+	}
+}
+
+// wantFinding wants f to be of this severity and code, to say text, and why it matters if anything is wrong.
+func wantFinding(t *testing.T, name string, f publish.Finding, severity publish.Severity, code, text string) {
+	t.Helper()
+	explained := f.Problem != "" && f.Why != "" && f.Remedy != ""
+	if f.Severity != severity || f.Code != code || explained != (code != "") || !strings.Contains(f.Detail+" "+f.Remedy, text) {
+		t.Errorf("%s: found %+v\nwant %s %s and to read %q", name, f, severity, code, text)
 	}
 }
 
 func TestExamineExchange(t *testing.T) {
 	d := newDesk(t)
 	good := brokerURL(t)
+	if err := d.ch.ExchangeDeclare(d.exchange+".fleeting", "topic", false, true, false, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	active, passive := publish.DeclareActive, publish.DeclarePassive
 	for _, test := range []struct {
-		name     string
-		config   publish.Config
-		step     string
-		severity publish.Severity
-		want     string
+		name       string
+		config     publish.Config
+		step       string
+		severity   publish.Severity
+		code, want string
 	}{
-		{"wrong password", publish.Config{URLs: []string{strings.Replace(good, ":admin@", ":s3cret@", 1)}}, "login", publish.SeverityError, "check user and password"},
-		{"no vhost", publish.Config{URLs: []string{good + "nowhere"}}, "login", publish.SeverityError, "add_vhost nowhere"},
-		{"missing", publish.Config{Exchange: "missing", Declare: publish.DeclarePassive}, "exchange", publish.SeverityError, "declare it"},
-		{"missing, active", publish.Config{Exchange: d.exchange + ".new"}, "exchange", publish.SeverityOK, "has been declared"},
-		{"no topic exchange", publish.Config{Exchange: "amq.fanout"}, "exchange", publish.SeverityError, "no durable topic exchange"},
-		{"no topic exchange, passive", publish.Config{Exchange: "amq.fanout", Declare: publish.DeclarePassive}, "exchange", publish.SeverityError, "no durable topic exchange"},
+		{"wrong password", publish.Config{URLs: []string{strings.Replace(good, ":admin@", ":s3cret@", 1)}}, "login", publish.SeverityError, "auth_failed", "authenticate_user admin"},
+		{"no vhost", publish.Config{URLs: []string{good + "nowhere"}}, "vhost", publish.SeverityError, "no_vhost", "add_vhost nowhere"},
+		{"missing", publish.Config{Exchange: "missing", Declare: passive}, "exchange", publish.SeverityError, "no_exchange", "declare exchange name=missing"},
+		{"missing, active", publish.Config{Exchange: d.exchange + ".new"}, "exchange", publish.SeverityOK, "", "has been declared"},
+		{"no topic exchange", publish.Config{Exchange: "amq.fanout"}, "exchange", publish.SeverityError, "exchange_type", "name another one"},
+		{"no topic exchange, passive", publish.Config{Exchange: "amq.fanout", Declare: passive}, "exchange", publish.SeverityError, "exchange_type", "name another one"},
+		{"reserved", publish.Config{Exchange: "amq.ours"}, "exchange", publish.SeverityError, "exchange_reserved", "does not begin with amq."},
+		{"fleeting", publish.Config{Exchange: d.exchange + ".fleeting", Declare: active}, "exchange", publish.SeverityError, "exchange_settings", `set declare = "passive"`},
+		{"fleeting, passive", publish.Config{Exchange: d.exchange + ".fleeting", Declare: passive}, "exchange", publish.SeverityWarning, "exchange_settings", "unless it is meant to be so"},
 	} {
 		config := test.config
 		if config.URLs == nil {
@@ -98,16 +112,15 @@ func TestExamineExchange(t *testing.T) {
 			config.Exchange = d.exchange
 		}
 		findings := publish.Examine(t.Context(), config)
-		f := finding(t, findings, test.step)
-		if f.Severity != test.severity || !strings.Contains(f.Detail+" "+f.Remedy, test.want) {
-			t.Errorf("%s: found %+v\nwant %s and to read %q", test.name, f, test.severity, test.want)
-		}
+		wantFinding(t, test.name, finding(t, findings, test.step), test.severity, test.code, test.want)
 		if strings.Contains(fmt.Sprint(findings), "s3cret") {
 			t.Errorf("%s: the password is shown: %+v", test.name, findings)
 		}
 	}
-	if err := d.ch.ExchangeDelete(d.exchange+".new", false, false); err != nil {
-		t.Error(err)
+	for _, exchange := range []string{d.exchange + ".new", d.exchange + ".fleeting"} {
+		if err := d.ch.ExchangeDelete(exchange, false, false); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -124,12 +137,8 @@ func TestExamineAlarm(t *testing.T) {
 		}
 	}
 	findings := publish.Examine(t.Context(), publish.Config{URLs: []string{brokerURL(t)}, Exchange: d.exchange})
-	if f := finding(t, findings, "alarm"); f.Severity != publish.SeverityError || !strings.Contains(f.Detail, "memory") {
-		t.Errorf("found %+v", f)
-	}
-	if f := finding(t, findings, "publish"); f.Severity != publish.SeverityOK {
-		t.Errorf("found %+v", f)
-	}
+	wantFinding(t, "in alarm", finding(t, findings, "alarm"), publish.SeverityError, "alarm", "memory")
+	wantFinding(t, "in alarm", finding(t, findings, "publish"), publish.SeverityOK, "", "may publish")
 }
 
 // A broker that stops to answer, at whatever step, is reported when the context ends.
@@ -141,9 +150,7 @@ func TestExamineFrozenBroker(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		within(t, "the examination to end", func() {
 			f := finding(t, publish.Examine(ctx, publish.Config{URLs: []string{u}, Exchange: d.exchange}), "login")
-			if f.Severity != publish.SeverityError || !strings.Contains(f.Remedy, "frozen") {
-				t.Errorf("found %+v", f)
-			}
+			wantFinding(t, "frozen", f, publish.SeverityError, "timeout", "rabbitmq-diagnostics check_running")
 		})
 		cancel()
 	}

@@ -1,11 +1,9 @@
 package publish
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -20,16 +18,22 @@ type Severity string
 // The severities.
 const (
 	SeverityOK      Severity = "ok"
+	SeverityNote    Severity = "note"    // Worth knowing, nothing to mend.
 	SeverityWarning Severity = "warning" // It works, but will not, or not always, or cannot be told.
 	SeverityError   Severity = "error"   // Nothing can be published this way.
 )
 
-// A Finding is what one step of [Examine] found.
+// A Finding is what one step of [Examine] found. Its texts are one line each, without credentials, and safe for a terminal. Problem and
+// Why are the same for every broker with that Code and Severity.
 type Finding struct {
-	Step     string // The broker's address without credentials, and what was looked at: "amqp://host:5672/ login".
+	Broker   string // its address without credentials, such as "amqp://host:5672/"; empty where the configuration is at fault
+	Step     string // what was looked at, in a word, such as "login"
+	Code     string // what is wrong, a word for programs; empty where nothing is
 	Severity Severity
-	Detail   string // What there is, or what went wrong. Without credentials, on one line.
-	Remedy   string // Why it matters and what to do, often a command; empty where all is well.
+	Detail   string // what was found at this broker
+	Problem  string // what is wrong, in general
+	Why      string // why that matters
+	Remedy   string // what to do: a command or a setting
 }
 
 // Examine goes the way of a [Publisher] to each broker of config step by step, and reports what it finds on it: in the order of the
@@ -39,7 +43,9 @@ type Finding struct {
 func Examine(ctx context.Context, config Config) []Finding {
 	p, err := New(config)
 	if err != nil {
-		return []Finding{{Step: "configuration", Severity: SeverityError, Detail: err.Error(), Remedy: "correct the table [broker] of the inventory"}}
+		var x examination
+		x.failed("configuration", codeConfig, err.Error())
+		return x.findings
 	}
 	examinations := make([]examination, len(p.brokers))
 	var group conc.WaitGroup
@@ -85,51 +91,73 @@ func (x *examination) run(ctx context.Context) {
 	_ = raw.Close()
 }
 
-func (x *examination) add(step string, severity Severity, detail, remedy string) {
-	x.findings = append(x.findings, Finding{Step: x.broker.addr + " " + step, Severity: severity, Detail: printable(detail), Remedy: remedy})
+// add adds f with the broker's address, and its texts fit for a terminal.
+func (x *examination) add(f Finding) {
+	f.Broker, f.Detail, f.Remedy = x.broker.addr, printable(shortened(f.Detail)), printable(f.Remedy)
+	x.findings = append(x.findings, f)
 }
 
+// ok adds what is as it should be.
 func (x *examination) ok(step, format string, args ...any) {
-	x.add(step, SeverityOK, fmt.Sprintf(format, args...), "")
+	x.add(Finding{Step: step, Severity: SeverityOK, Detail: fmt.Sprintf(format, args...)})
 }
 
-// failed reports err, or why ctx ended where that is what err comes from.
-func (x *examination) failed(ctx context.Context, step string, err error) {
+// failed adds why nothing can be published.
+func (x *examination) failed(step, code, detail string) {
+	f := Finding{Step: step, Code: code, Severity: SeverityError, Detail: detail}
+	f.Problem, f.Why, f.Remedy = x.advice(code)
+	x.add(f)
+}
+
+// refused adds what AMQP failed with, or why ctx ended where that is what err comes from.
+func (x *examination) refused(ctx context.Context, step string, err error) {
 	if cause := context.Cause(ctx); cause != nil {
-		err = cause
+		x.failed(step, codeTimeout, cause.Error())
+		return
 	}
-	x.add(step, SeverityError, plain(err), cmp.Or(x.remedy(err), "nothing can be published through this broker until this is mended; its log may say more"))
+	x.failed(step, codeOf(err), plain(err))
 }
 
-// remedy is that of a [BrokerError], with the exact command where it takes a permission.
-func (x *examination) remedy(err error) string {
+// codeOf returns the code for what AMQP failed with. It looks for RabbitMQ's words, 3.10 to 4, where the number has several meanings.
+func codeOf(err error) string {
 	e, ok := errors.AsType[*amqp.Error](err)
+	if !ok {
+		return codeLost
+	}
+	said := func(words string) bool { return strings.Contains(e.Reason, words) }
 	switch {
-	case ok && e.Server && strings.Contains(e.Reason, "limit"):
-		return "close connections that are not needed any more, or raise the limit: rabbitmqctl set_user_limits, set_vhost_limits"
-	case ok && e.Server && (e.Code == amqp.AccessRefused && strings.Contains(e.Reason, "exchange") || e.Code == amqp.NotAllowed && strings.Contains(e.Reason, "access")):
-		return x.grant()
+	case errors.Is(e, amqp.ErrSASL):
+		return codeNoMechanism
+	case errors.Is(e, amqp.ErrCredentials): // The broker hangs up on a wrong password, for which amqp091 knows no other cause.
+		return codeAuthFailed
+	case errors.Is(e, amqp.ErrVhost): // Likewise.
+		return codeVhostDenied
+	case !e.Server:
+		return codeLost
+	case e.Code == amqp.NotAllowed && (said("limit (") || said("limit of (")):
+		return codeLimit
+	case e.Code == amqp.NotAllowed && said("not found"):
+		return codeNoVhost
+	case e.Code == amqp.NotAllowed && said("access to"):
+		return codeVhostDenied
+	case e.Code == amqp.InternalError && said("is down"):
+		return codeVhostDown
+	case e.Code == amqp.NotFound:
+		return codeNoExchange
+	case e.Code == amqp.PreconditionFailed && said("inequivalent arg 'type'"):
+		return codeExchangeType
+	case e.Code == amqp.PreconditionFailed && said("inequivalent arg 'internal'"), e.Code == amqp.AccessRefused && said("internal exchange"):
+		return codeExchangeInternal
+	case e.Code == amqp.PreconditionFailed && said("inequivalent"):
+		return codeExchangeSettings
+	case e.Code == amqp.AccessRefused && said("reserved prefix"):
+		return codeExchangeReserved
+	case e.Code == amqp.AccessRefused && said("exchange"):
+		return codeDenied
+	case e.Code == amqp.AccessRefused:
+		return codeAuthFailed
 	}
-	return explain(x.broker, x.cfg, err, false).Remedy
-}
-
-// grant is the command for the permissions that the configuration needs, and none other.
-func (x *examination) grant() string {
-	only := "^" + regexp.QuoteMeta(x.cfg.Exchange) + "$"
-	configure, hint := "^$", ""
-	if x.cfg.Declare == DeclareActive {
-		configure, hint = only, `; with '^$' in place of the first pattern where declare = "passive"`
-	}
-	return fmt.Sprintf("give the user these permissions, which replace what it has: rabbitmqctl set_permissions -p %s %s %s %s '^$'%s",
-		shellWord(x.broker.uri.Vhost), x.user(), shellWord(configure), shellWord(only), hint)
-}
-
-// user is who logs in, as a word of a shell.
-func (x *examination) user() string {
-	if x.cfg.External {
-		return "USER" // Whom the broker takes from the certificate.
-	}
-	return shellWord(x.broker.uri.Username)
+	return codeLost
 }
 
 // shellWord quotes s for a POSIX shell.
@@ -143,17 +171,21 @@ func shellWord(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// printable makes what a broker said fit for a terminal: one line of reasonable length without control characters.
-func printable(s string) string {
+// shortened bounds what a broker said.
+func shortened(s string) string {
 	const limit = 500
-	s = strings.ToValidUTF8(strings.Join(strings.Fields(s), " "), "�")
-	if len(s) > limit {
-		s = strings.ToValidUTF8(s[:limit], "") + "…"
+	if len(s) <= limit {
+		return s
 	}
+	return strings.ToValidUTF8(s[:limit], "") + "…"
+}
+
+// printable makes a text fit for a terminal: one line without control characters.
+func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
 		}
 		return '·'
-	}, s)
+	}, strings.ToValidUTF8(strings.Join(strings.Fields(s), " "), "�"))
 }

@@ -36,7 +36,7 @@ func (x *examination) connect(ctx context.Context) (*amqp.Connection, *rawConn) 
 	}
 	conn := x.login(ctx, raw)
 	if !raw.unwatch() && conn != nil {
-		x.failed(ctx, "login", context.Cause(ctx))
+		x.refused(ctx, "login", context.Cause(ctx))
 		conn = nil
 	}
 	if conn == nil {
@@ -52,7 +52,7 @@ func (x *examination) resolve(ctx context.Context) bool {
 	}
 	addresses, err := net.DefaultResolver.LookupHost(ctx, x.broker.uri.Host)
 	if err != nil {
-		x.failed(ctx, "resolve", err)
+		x.failed("resolve", codeUnresolved, err.Error())
 		return false
 	}
 	x.ok("resolve", "%s is %s", x.broker.uri.Host, strings.Join(addresses, ", "))
@@ -62,8 +62,12 @@ func (x *examination) resolve(ctx context.Context) bool {
 func (x *examination) dial(ctx context.Context) *rawConn {
 	start := time.Now()
 	raw, err := dialRaw(ctx, "tcp", net.JoinHostPort(x.broker.uri.Host, strconv.Itoa(x.broker.uri.Port)), x.cfg.WriteTimeout)
-	if err != nil {
-		x.failed(ctx, "connect", err)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		x.failed("connect", codeRefused, err.Error())
+		return nil
+	case err != nil:
+		x.failed("connect", codeUnreachable, err.Error())
 		return nil
 	}
 	x.ok("connect", "TCP connection to %s in %v", raw.RemoteAddr(), time.Since(start).Round(10*time.Microsecond))
@@ -75,7 +79,7 @@ func (x *examination) login(ctx context.Context, raw *rawConn) *amqp.Connection 
 	peer := &overheard{Conn: raw}
 	tlsConfig, err := x.cfg.tlsConfig(x.broker)
 	if err != nil {
-		x.add("tls", SeverityError, err.Error(), "correct ca_file, cert_file and key_file")
+		x.failed("tls", codeTLSFiles, err.Error())
 		return nil
 	}
 	if tlsConfig != nil {
@@ -103,59 +107,97 @@ func (x *examination) login(ctx context.Context, raw *rawConn) *amqp.Connection 
 		x.loginFailed(ctx, err, peer)
 		return nil
 	}
-	x.ok("login", "user %s may use vhost %s", cmp.Or(x.userName(), "of the certificate"), x.broker.uri.Vhost)
+	x.loggedIn()
+	x.ok("vhost", "%s may be used", x.broker.uri.Vhost)
 	return conn
 }
 
-func (x *examination) userName() string {
+func (x *examination) loggedIn() {
 	if x.cfg.External {
-		return ""
+		x.ok("login", "user of the certificate")
+		return
 	}
-	return x.broker.uri.Username
+	x.ok("login", "user %s", x.broker.uri.Username)
 }
 
 func (x *examination) tlsFailed(ctx context.Context, err error) {
-	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
-		x.add("tls", SeverityError, err.Error(), "renew the broker's certificate, or correct this machine's clock; it is valid from "+
-			invalid.Cert.NotBefore.UTC().Format(time.RFC3339)+" to "+invalid.Cert.NotAfter.UTC().Format(time.RFC3339))
+	if context.Cause(ctx) != nil {
+		x.refused(ctx, "tls", err)
 		return
 	}
-	if context.Cause(ctx) == nil && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) {
-		x.add("tls", SeverityError, "the connection was closed in the TLS handshake: "+err.Error(),
-			"is this the broker's TLS port (5671), and are its certificate and key in order (ssl_options)? Its log says more")
-		return
+	code, detail := tlsTrouble(err)
+	x.failed("tls", code, detail)
+}
+
+// tlsTrouble tells why a handshake failed.
+func tlsTrouble(err error) (code, detail string) {
+	detail = strings.TrimPrefix(err.Error(), "tls: ")
+	if e, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		if bytes.HasPrefix(e.RecordHeader[:], []byte("AMQP")) {
+			return codeNoTLS, "it answers in AMQP without TLS"
+		}
+		return codeNotAMQP, fmt.Sprintf("it answers %q, which is not TLS", e.RecordHeader)
 	}
-	x.failed(ctx, "tls", err)
+	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
+		if e.Reason != x509.Expired {
+			return codeUntrusted, detail
+		}
+		from, to := e.Cert.NotBefore.UTC().Format(time.RFC3339), e.Cert.NotAfter.UTC().Format(time.RFC3339)
+		return codeExpired, fmt.Sprintf("%s; it is valid from %s to %s", detail, from, to)
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return codeUntrusted, detail
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return codeOtherName, detail
+	}
+	switch {
+	case refusesCertificate(err):
+		return codeClientCertificate, detail
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return codeTLSFailed, "the connection was closed in the handshake: " + detail
+	}
+	return codeTLSFailed, detail
+}
+
+// refusesCertificate reports whether err is an alert by which the peer refuses our certificate, or that there is none. With TLS 1.3
+// it comes after the handshake. crypto/tls has no type for alerts, RFC 8446, section 6.2.
+func refusesCertificate(err error) bool {
+	e, ok := errors.AsType[*net.OpError](err)
+	return ok && e.Op == "remote error" && strings.Contains(e.Error(), "certificate")
 }
 
 // loginFailed tells by what was overheard what else than an AMQP broker there is.
 func (x *examination) loginFailed(ctx context.Context, err error, peer *overheard) {
-	const notAMQP = "name the port of AMQP in the URL: 5672, with amqps 5671 (15672 is the management page)"
-	const wantsCertificate = "set cert_file and key_file, made by a CA that the broker trusts (ssl_options.cacertfile)"
 	first, end := peer.tell()
 	switch {
 	case context.Cause(ctx) != nil:
-	case bytes.HasPrefix(first, []byte("HTTP/")):
-		x.add("login", SeverityError, "an HTTP server answers", notAMQP)
-		return
+		x.refused(ctx, "login", err)
+	case refusesCertificate(end):
+		x.failed("login", codeClientCertificate, end.Error())
+	case len(first) == 0:
+		x.failed("login", codeClosed, plain(cmp.Or(end, err)))
 	case len(first) >= 2 && first[0] == 0x15 && first[1] == 0x03: // A TLS alert, RFC 8446, section 5.1.
-		x.add("login", SeverityError, "the port speaks TLS", "write amqps:// in place of amqp://, or name the port without TLS")
-		return
+		x.failed("login", codeNeedsTLS, "it answers with a TLS alert")
 	case bytes.HasPrefix(first, []byte("AMQP")):
-		x.add("login", SeverityError, fmt.Sprintf("the broker speaks another version of AMQP: %q", first[4:]), "it must speak AMQP 0-9-1, as RabbitMQ and LavinMQ do")
-		return
-	case end != nil && (strings.Contains(end.Error(), "tls: certificate required") || strings.Contains(end.Error(), "tls: bad certificate")):
-		x.add("login", SeverityError, "the broker wants a client certificate: "+end.Error(), wantsCertificate)
-		return
-	case len(first) == 0 && !errors.Is(err, amqp.ErrSASL):
-		remedy := notAMQP + "; or is the broker just starting, or its limit of connections reached?"
-		if x.broker.uri.Scheme == "amqps" {
-			remedy += " If it wants a client certificate: " + wantsCertificate
-		}
-		x.add("login", SeverityError, "the connection was closed without a word: "+plain(cmp.Or(end, err)), remedy)
-		return
+		x.failed("login", codeAMQPVersion, fmt.Sprintf("it answers %q", first[:min(len(first), len("AMQP\x00\x00\x09\x01"))]))
+	case first[0] != 1: // What a broker says first is a frame with a method.
+		line, _, _ := bytes.Cut(first, []byte("\n"))
+		x.failed("login", codeNotAMQP, fmt.Sprintf("it answers %q", bytes.TrimSpace(line)))
+	default:
+		x.notAllowedIn(ctx, err)
 	}
-	x.failed(ctx, "login", err)
+}
+
+// notAllowedIn reports what the broker itself has against the login or, after that, the use of the vhost.
+func (x *examination) notAllowedIn(ctx context.Context, err error) {
+	switch codeOf(err) {
+	case codeNoVhost, codeVhostDenied, codeVhostDown, codeLimit:
+		x.loggedIn()
+		x.refused(ctx, "vhost", err)
+	default:
+		x.refused(ctx, "login", err)
+	}
 }
 
 // certificates reports what TLS is in use, and which certificate ends first: of the broker's, up to its CA's, and of ours.
@@ -173,16 +215,29 @@ func (x *examination) certificates(state tls.ConnectionState, config *tls.Config
 		}
 	}
 	if soonest.NotAfter.Sub(now) < expirySoon {
-		x.add("tls", SeverityWarning, fmt.Sprintf("the broker's certificate, or its CA's, %s expires at %s", soonest.Subject, soonest.NotAfter.UTC().Format(time.RFC3339)),
-			"renew it before then: after that nothing can be published")
+		x.add(Finding{
+			Step: "tls", Code: "certificate_expires", Severity: SeverityWarning, Detail: expires(soonest),
+			Problem: "the broker's certificate, or its CA's, expires soon", Why: "from then on nothing is published through this broker",
+			Remedy: "renew it before (ssl_options.certfile in the broker's rabbitmq.conf); see it: " + x.openssl("-showcerts") + " | openssl x509 -noout -issuer -dates",
+		})
 	}
 	for _, own := range config.Certificates {
 		if leaf := own.Leaf; leaf != nil && leaf.NotAfter.Sub(now) < expirySoon {
-			x.add("tls", SeverityWarning, fmt.Sprintf("the client certificate %s expires at %s", leaf.Subject, leaf.NotAfter.UTC().Format(time.RFC3339)),
-				"renew cert_file before then: the broker refuses it after that; a new file is read at the next connection")
+			x.add(Finding{
+				Step: "tls", Code: "client_certificate_expires", Severity: SeverityWarning, Detail: expires(leaf),
+				Problem: "the collector's certificate expires soon", Why: "the broker refuses it then, and nothing is published through it",
+				Remedy: "renew cert_file of [broker] before; run reads the new file at its next connection",
+			})
 		}
 	}
 }
+
+func expires(cert *x509.Certificate) string {
+	return fmt.Sprintf("%s expires at %s", cert.Subject, cert.NotAfter.UTC().Format(time.RFC3339))
+}
+
+// overhears is how many bytes are enough to tell by who it is that answers.
+const overhears = 64
 
 // An overheard connection remembers the beginning of what the peer sent, and how it ended. amqp091 keeps neither.
 type overheard struct {
@@ -197,7 +252,7 @@ func (o *overheard) Read(b []byte) (int, error) {
 	n, err := o.Conn.Read(b)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.first = append(o.first, b[:min(n, 8-len(o.first))]...)
+	o.first = append(o.first, b[:min(n, overhears-len(o.first))]...)
 	o.err = cmp.Or(o.err, err)
 	return n, err
 }

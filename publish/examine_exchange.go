@@ -18,9 +18,17 @@ func (x *examination) server(conn *amqp.Connection) {
 	said := printable(strings.TrimSpace(product + " " + version))
 	switch {
 	case product != "RabbitMQ":
-		x.add("server", SeverityWarning, fmt.Sprintf("the broker is %q", said), "only RabbitMQ is tested; it needs publisher confirms and topic exchanges")
+		x.add(Finding{
+			Step: "server", Code: "not_rabbitmq", Severity: SeverityWarning, Detail: fmt.Sprintf("it calls itself %q", said),
+			Problem: "the broker is not RabbitMQ", Why: "nothing else is tested, and it may understand confirms, topics or alarms in another way",
+			Remedy: "use RabbitMQ 3.13 or newer, or try this one thoroughly: mandatory messages, publisher confirms, and topic exchanges",
+		})
 	case beforeQuorumQueues(version):
-		x.add("server", SeverityWarning, said, "this version is out of support, and has no quorum queues, in which events survive the loss of a node: update to 3.13 or 4")
+		x.add(Finding{
+			Step: "server", Code: "old_rabbitmq", Severity: SeverityWarning, Detail: said, Problem: "RabbitMQ is very old",
+			Why:    "it is out of support, and has no quorum queues, in which events survive the loss of a node",
+			Remedy: "upgrade it to 3.13 or 4: https://www.rabbitmq.com/docs/upgrade",
+		})
 	default:
 		x.ok("server", "%s", said)
 	}
@@ -42,7 +50,7 @@ func (x *examination) exchange(ctx context.Context, conn *amqp.Connection) bool 
 	found := declareExchange(conn, name, DeclarePassive)
 	missing := hasCode(found, amqp.NotFound)
 	if found != nil && (!missing || !active) {
-		x.failed(ctx, "exchange", found)
+		x.refused(ctx, "exchange", found)
 		return false
 	}
 	// RabbitMQ looks at type and durability only now. Where the exchange is there, this changes nothing.
@@ -53,11 +61,16 @@ func (x *examination) exchange(ctx context.Context, conn *amqp.Connection) bool 
 	case declared == nil:
 		x.ok("exchange", "%s is a durable topic exchange", name)
 	case active || !refusal(declared):
-		x.failed(ctx, "exchange", declared)
+		x.refused(ctx, "exchange", declared)
 		return false
 	case hasCode(declared, amqp.AccessRefused):
-		x.add("exchange", SeverityOK, name+" is there; its type cannot be seen without the permission to configure it",
-			"to make sure that it is a durable topic exchange: rabbitmqctl list_exchanges -p "+shellWord(x.broker.uri.Vhost)+" name type durable")
+		x.add(Finding{
+			Step: "exchange", Code: "exchange_unseen", Severity: SeverityNote, Detail: name + " is there",
+			Problem: "whether the exchange is a durable topic exchange cannot be told",
+			Why: "the broker tells the type only to a user that may configure the exchange, which run need not; " +
+				"with another type consumers could not bind to just the hosts or groups that they want",
+			Remedy: "make sure: rabbitmqctl list_exchanges -p " + shellWord(x.broker.uri.Vhost) + " name type durable",
+		})
 	default:
 		return x.unequal(ctx, declared)
 	}
@@ -66,14 +79,16 @@ func (x *examination) exchange(ctx context.Context, conn *amqp.Connection) bool 
 
 // unequal reports how an exchange that somebody else declares differs from what a Publisher would declare.
 func (x *examination) unequal(ctx context.Context, err error) bool {
-	switch {
-	case strings.Contains(err.Error(), "'type'"):
-		x.failed(ctx, "exchange", err)
+	switch code := codeOf(err); {
+	case code == codeExchangeType || code == codeExchangeInternal:
+		x.refused(ctx, "exchange", err)
 		return false
 	case strings.Contains(err.Error(), "'alternate-exchange'"):
 		x.ok("exchange", "%s is a durable topic exchange with an alternate exchange", x.cfg.Exchange)
 	default:
-		x.add("exchange", SeverityWarning, plain(err), "the exchange should be durable, and not delete itself: else it is gone after a restart of the broker")
+		f := Finding{Step: "exchange", Code: codeExchangeSettings, Severity: SeverityWarning, Detail: plain(err)}
+		f.Problem, f.Why, f.Remedy = x.advice(f.Code)
+		x.add(f)
 	}
 	return true
 }
@@ -145,18 +160,34 @@ func (x *examination) written(ctx context.Context, err error) {
 	case err == nil:
 		x.ok("publish", "the user may publish")
 	case ok && e.Server && e.Code == amqp.NotImplemented:
-		x.add("publish", SeverityWarning, "whether the user may publish cannot be told: "+plain(err), "this broker has no transactions, in which to try it without a trace")
+		x.add(Finding{
+			Step: "publish", Code: "publish_untried", Severity: SeverityWarning, Detail: plain(err),
+			Problem: "whether the user may publish cannot be told", Why: "this broker has no transactions, in which to try it without a trace",
+			Remedy: "publish for once: service_manager run --once",
+		})
 	case ok && e.Server && e.Code == amqp.AccessRefused && strings.Contains(e.Reason, "access to topic"):
-		x.add("publish", SeverityWarning, plain(err), fmt.Sprintf("the user has topic permissions, which must allow all routing keys of this inventory "+
-			"(service_manager check --print): rabbitmqctl set_topic_permissions -p %s %s %s '^(status|event|collector)\\.' '^$'",
-			shellWord(x.broker.uri.Vhost), x.user(), shellWord(x.cfg.Exchange)))
+		x.add(Finding{
+			Step: "publish", Code: "topic_permissions", Severity: SeverityWarning, Detail: plain(err),
+			Problem: "the user has topic permissions, which do not allow every routing key",
+			Why:     "the broker refuses messages with any other key, so that consumers miss hosts",
+			Remedy: fmt.Sprintf("allow all routing keys of this inventory (service_manager check --print shows them): "+
+				"rabbitmqctl set_topic_permissions -p %s %s %s '^(status|event|collector)\\.' '^$'",
+				shellWord(x.broker.uri.Vhost), x.user(), shellWord(x.cfg.Exchange)),
+		})
 	default:
-		x.failed(ctx, "publish", err)
+		x.refused(ctx, "publish", err)
 	}
 }
 
 func (x *examination) alarm(b amqp.Blocking, ok bool) {
-	if ok && b.Active {
-		x.add("alarm", SeverityError, "the broker takes no messages: "+b.Reason, "it is short of memory or disk; what is published waits until it is not: rabbitmqctl status shows which, and its limits")
+	if !ok || !b.Active {
+		return
 	}
+	x.add(Finding{
+		Step: "alarm", Code: "alarm", Severity: SeverityError, Detail: b.Reason,
+		Problem: "the broker is short of memory or disk, and takes no messages",
+		Why:     "until it is not, events wait, and consumers see no status",
+		Remedy: "see which: rabbitmq-diagnostics alarms, rabbitmq-diagnostics memory_breakdown, df -h; then let consumers empty the queues " +
+			"(rabbitmqctl list_queues -p " + shellWord(x.broker.uri.Vhost) + " name messages message_bytes), or give the broker more",
+	})
 }
