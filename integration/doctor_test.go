@@ -26,6 +26,8 @@ type examined struct {
 		Code     string `json:"code"`
 		Severity string `json:"severity"`
 		Detail   string `json:"detail"`
+		Problem  string `json:"problem"`
+		Why      string `json:"why"`
 		Remedy   string `json:"remedy"`
 	} `json:"findings"`
 }
@@ -136,5 +138,24 @@ func TestDoctorExplainsFailures(t *testing.T) {
 			}
 			found["web-02"].wants(t, test.outcome, "error", test.text)
 		})
+	}
+}
+
+// What the broker of the stack refuses is told as of hosts: what is wrong, why it matters, and the command that mends it.
+func TestDoctorExplainsTheBroker(t *testing.T) {
+	if found, code := doctor(t, "--only", "broker"); code != 0 || found["broker"].Severity == "error" {
+		t.Fatalf("exit code %d, found %+v before anything is wrong", code, found)
+	}
+	stack.must(t, "broker", "rabbitmqctl clear_permissions collector")
+	defer stack.must(t, "broker", "rabbitmqctl set_permissions collector '^$' '^service_manager$' '^$'")
+	found, code := doctor(t, "--only", "broker")
+	if code != 4 {
+		t.Errorf("exit code %d, want 4: nothing can be published", code)
+	}
+	e := found["broker"]
+	e.wants(t, "vhost_denied", "error", "rabbitmqctl set_permissions -p / collector ")
+	last := e.Findings[len(e.Findings)-1]
+	if !strings.HasSuffix(last.Step, " vhost") || last.Problem != "the user may not use the vhost" || last.Why == "" {
+		t.Errorf("found %+v", last)
 	}
 }

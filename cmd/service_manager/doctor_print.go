@@ -154,10 +154,14 @@ func (g *group) add(each patient, f finding) {
 			g.hosts++
 		}
 	}
-	if g.having[f.Detail] == nil {
-		g.details = append(g.details, f.Detail)
+	detail := f.Detail
+	if each.About == aboutBroker { // Of which there may be several, and the step tells which.
+		detail = f.Step + ": " + detail
 	}
-	g.having[f.Detail] = append(g.having[f.Detail], each.Name)
+	if g.having[detail] == nil {
+		g.details = append(g.details, detail)
+	}
+	g.having[detail] = append(g.having[detail], each.Name)
 	if f.Remedy != "" && !slices.Contains(g.remedies, f.Remedy) {
 		g.remedies = append(g.remedies, f.Remedy)
 	}

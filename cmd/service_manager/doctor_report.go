@@ -62,16 +62,13 @@ func hostPatient(r hosts.Report) patient {
 }
 
 func brokerFinding(f publish.Finding) finding {
-	severity := hosts.SeverityOK
-	code := ""
-	switch f.Severity {
-	case publish.SeverityOK:
-	case publish.SeverityWarning:
-		severity, code = hosts.SeverityWarning, "broker_warning"
-	case publish.SeverityError:
-		severity, code = hosts.SeverityError, "broker_error"
+	severity := map[publish.Severity]hosts.Severity{
+		publish.SeverityNote: hosts.SeverityNote, publish.SeverityWarning: hosts.SeverityWarning, publish.SeverityError: hosts.SeverityError,
+	}[f.Severity]
+	return finding{
+		Step: strings.TrimSpace(f.Broker + " " + f.Step), Code: f.Code, Severity: severity, Detail: f.Detail,
+		Problem: f.Problem, Why: f.Why, Remedy: f.Remedy,
 	}
-	return finding{Step: f.Step, Code: code, Severity: severity, Detail: printable(f.Detail), Problem: f.Step, Remedy: printable(f.Remedy)}
 }
 
 // codeNoBroker is of the finding that the inventory names no broker.

@@ -11,6 +11,7 @@ import (
 
 	"service_manager/hosts"
 	"service_manager/inventory"
+	"service_manager/publish"
 )
 
 func sick(n int, details ...string) []patient {
@@ -73,6 +74,37 @@ func TestDoctorGroups(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// The brokers of an inventory are one patient; what each of them has is told with its address and step.
+func TestDoctorBrokers(t *testing.T) {
+	refused := func(address string) publish.Finding {
+		return publish.Finding{
+			Broker: address, Step: "connect", Code: "refused", Severity: publish.SeverityError, Detail: "connection refused",
+			Problem: "nothing listens", Why: "nothing is published", Remedy: "start " + address,
+		}
+	}
+	patients := []patient{newPatient(aboutBroker, aboutBroker, []finding{
+		brokerFinding(publish.Finding{Broker: "amqp://a/", Step: "resolve", Severity: publish.SeverityOK, Detail: "a is 192.0.2.1"}),
+		brokerFinding(refused("amqp://a/")), brokerFinding(refused("amqp://b/")),
+		brokerFinding(publish.Finding{Broker: "amqp://c/", Step: "exchange", Code: "unseen", Severity: publish.SeverityNote, Problem: "a note"}),
+		brokerFinding(publish.Finding{Broker: "amqp://c/", Step: "server", Code: "old", Severity: publish.SeverityWarning, Detail: "3.7", Problem: "it is old"}),
+	})}
+	want := `warning: broker: it is old
+  amqp://c/ server: 3.7
+
+error: broker: nothing listens
+  amqp://a/ connect: connection refused
+  amqp://b/ connect: connection refused
+  why it matters: nothing is published
+  to mend it, for example: start amqp://a/
+`
+	if diff := cmp.Diff(want, printed(t, patients)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if code := doctorExit(patients); code != exitBroker {
+		t.Errorf("exit code %d, want %d", code, exitBroker)
 	}
 }
 
