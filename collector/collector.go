@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"service_manager/collector/outbox"
 	"service_manager/hosts"
 	"service_manager/inventory"
 	"service_manager/publish"
@@ -29,7 +30,7 @@ type Pool interface {
 // Outbox takes the messages, from many goroutines at once. It must not block.
 type Outbox interface {
 	// PutStatus takes the newest status of a host, in place of one that still waits.
-	PutStatus(host string, m publish.Message)
+	PutStatus(s publish.Status)
 }
 
 // Config configures a [Collector].
@@ -38,7 +39,7 @@ type Config struct {
 	Hosts  []inventory.Host // The hosts to poll.
 	Pool   Pool             // Required.
 	Outbox Outbox           // Nil discards the messages, for a caller that only observes.
-	// Epoch is the epoch in messages, see [NewEpoch]. Empty means a new one.
+	// Epoch is the epoch in messages, see [outbox.NewEpoch]. Empty means a new one.
 	Epoch string
 	// Parallel is how many polls may be in flight on standing connections, those not counted that take longer than a moment: 8 times
 	// as many of them may be in flight besides. 0 means 512, which is enough for 10,000 hosts at 10 s when half of them hang.
@@ -71,7 +72,7 @@ func New(config Config) (*Collector, error) {
 	case config.Pool == nil:
 		return nil, errors.New("collector: no pool")
 	}
-	config.Epoch = cmp.Or(config.Epoch, NewEpoch(time.Now()))
+	config.Epoch = cmp.Or(config.Epoch, outbox.NewEpoch(time.Now()))
 	config.Parallel = cmp.Or(config.Parallel, 512)
 	config.Dials = cmp.Or(config.Dials, 64)
 	config.DialsPerJump = cmp.Or(config.DialsPerJump, 16)

@@ -61,12 +61,7 @@ func (s *schedule) tell(w *watch, a account) {
 		if s.config.Outbox == nil {
 			return
 		}
-		message, err := status.Message()
-		if err != nil { // The inventory lets no such name in; should one come, it must show.
-			log.Error("a status cannot be sent", slog.Any("err", err))
-			return
-		}
-		s.config.Outbox.PutStatus(w.host.Name, message)
+		s.config.Outbox.PutStatus(status)
 	})
 	if panicked != nil {
 		log.Error("a status is lost", slog.Any("err", panicked.AsError()))

@@ -67,9 +67,14 @@ func (p pipeline) sweep(ctx context.Context) error {
 func (p pipeline) do(ctx context.Context, poll func(context.Context, *collector.Collector) error) (left, err error) {
 	pool := hosts.New(hosts.Config{Trust: p.trust})
 	defer pool.Close()
-	box := outbox.New()
+	box, err := outbox.Open(outbox.Config{Collector: p.inventory.Collector.Name, Log: p.log})
+	if err != nil {
+		return nil, failed(exitOwn, err)
+	}
+	defer func() { _ = box.Close() }() // In memory: nothing is written.
 	config := collector.Config{
 		Name:         p.inventory.Collector.Name,
+		Epoch:        box.Epoch(),
 		Hosts:        p.hosts,
 		Pool:         pool,
 		Parallel:     p.inventory.Collector.Parallel,

@@ -1,193 +1,216 @@
-// Package outbox holds the messages that the broker has not confirmed yet.
-//
-//	collector → PutStatus → waiting (newest per host) → Take → publish → Settle
-//
-// Statuses are level-triggered: each one says all there is to say of its host, so only the newest per host waits, and a broker that
-// is away for an hour costs one message per host. Of a host at most one is in flight; statuses of one host are never reordered.
-// What the broker has not confirmed is handed out again under the same message id, until it is confirmed, a newer status of
-// the host takes its place, or the host is dropped.
-//
-// So far all of it is in memory: when the process ends, what waits is gone, and the first poll after the start makes it anew.
 package outbox
 
 import (
-	"context"
+	"cmp"
+	"errors"
 	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/sourcegraph/conc"
 
 	"service_manager/publish"
 )
 
-// retryRefused is how long a status that the broker refused waits, if no newer one comes first. A refusal is a full queue or one
-// without its node; the other queues bound to the exchange got the message and get it again with each try.
-const retryRefused = 5 * time.Second
+// ErrClosed is returned by Commit after Close.
+var ErrClosed = errors.New("the outbox is closed")
 
-// An Outbox is the [publish.Source] of one collector. It is safe for concurrent use.
+// Config configures an [Outbox].
+type Config struct {
+	// Path is the state file, made where there is none. Empty keeps all in memory, with a fresh epoch that ends with the process.
+	Path      string
+	Collector string // The collector's name in events. Required.
+	// MaxMessages and MaxBytes bound the events that wait. 0 means 1,000,000 and 1 GiB.
+	MaxMessages int
+	MaxBytes    int64
+	// UnroutableFor is how long an event is tried again that no queue is bound for, from when the broker first returned it. 0 means
+	// that it is not tried again.
+	UnroutableFor time.Duration
+	StatusTTL     time.Duration // After it a queue drops a status; 0 means never.
+	MaxBody       int           // Longest message body in bytes; 0 means publish.DefaultMaxBody. As the publisher has it.
+	Log           *slog.Logger  // Nil discards.
+}
+
+// An Outbox is the [publish.Source] of one collector, and its memory. It is safe for concurrent use.
 type Outbox struct {
-	ready chan struct{}
+	config Config
+	log    *slog.Logger
+	epoch  string
+	lock   *os.File
+	file   *file // Nil in memory. Written by the committer only.
+	ready  chan struct{}
+	wake   chan struct{} // The committer's.
+	work   conc.WaitGroup
 
 	mu       sync.Mutex
-	hosts    map[string]*slot // Those with something waiting or in flight.
-	inFlight map[string]*slot // By message id.
-	queue    []*slot          // Slots to take from, oldest first; one that has nothing to take any more is passed over.
-	open     int              // Messages waiting or in flight.
-	empty    chan struct{}    // Closed when open comes to 0; nil while no one waits for it.
+	closed   bool
+	closeErr error
+	states   map[string][]byte // As they were at Open, until States hands them over.
+	hosts    map[string]*host
+	queue    fifo[*host] // Hosts whose first event may be taken.
+	statuses *newest
+	notices  *newest
+	lots     map[lotKey]*lot
+	inFlight map[string]flight // By message id.
+	bodies   bodies
+	todo     todo
+	lastID   uint64 // Greatest id of an event. The committer's.
+	usage    usage
+	stats    Stats
+	confirms uint64        // Messages confirmed, of any kind.
+	open     int           // Messages waiting, in flight or parked.
+	empty    chan struct{} // Closed when open comes to 0; nil while no one waits for it.
 }
 
-// A slot is a host's place.
-type slot struct {
-	host    string
-	waiting *publish.Message
-	queued  bool // In queue.
-	flying  bool // A message of it is in flight, so the waiting one stays.
-	dropped bool // No longer in hosts; what is in flight is not taken back.
+// A flight is a message that was handed out: an event of a host, or what is newest in a slot.
+type flight struct {
+	host *host
+	slot *slot
 }
 
-// New returns an empty outbox.
-func New() *Outbox {
-	return &Outbox{
-		ready:    make(chan struct{}, 1),
-		hosts:    map[string]*slot{},
-		inFlight: map[string]*slot{},
+// usage is what waits.
+type usage struct {
+	events int
+	bytes  int64
+}
+
+func (u *usage) add(e entry) {
+	u.events++
+	u.bytes += int64(e.size)
+}
+
+func (u *usage) remove(e entry) {
+	u.events--
+	u.bytes -= int64(e.size)
+}
+
+// Open opens the state file, and begins a new one where there is none, or where it is damaged. The error says what to do about it; it wraps ErrInUse
+// where another process has the file.
+func Open(config Config) (*Outbox, error) {
+	if config.Collector == "" {
+		return nil, errors.New("outbox: no collector name")
 	}
+	if config.MaxMessages < 0 || config.MaxBytes < 0 || config.UnroutableFor < 0 || config.StatusTTL < 0 || config.MaxBody < 0 {
+		return nil, errors.New("outbox: bounds and times must not be negative")
+	}
+	config.MaxMessages = cmp.Or(config.MaxMessages, 1_000_000)
+	config.MaxBytes = cmp.Or(config.MaxBytes, 1<<30)
+	config.MaxBody = cmp.Or(config.MaxBody, publish.DefaultMaxBody)
+	o := &Outbox{
+		config:   config,
+		log:      cmp.Or(config.Log, slog.New(slog.DiscardHandler)),
+		epoch:    NewEpoch(time.Now()),
+		ready:    make(chan struct{}, 1),
+		wake:     make(chan struct{}, 1),
+		hosts:    map[string]*host{},
+		statuses: newNewest(),
+		notices:  newNewest(),
+		lots:     map[lotKey]*lot{},
+		inFlight: map[string]flight{},
+		bodies:   newBodies(config.Path == ""),
+	}
+	if config.Path != "" {
+		if err := o.restore(config.Path); err != nil {
+			return nil, explain(config.Path, err)
+		}
+	}
+	o.work.Go(o.committer)
+	return o, nil
 }
 
-// PutStatus hands in the newest status of a host. It takes the place of an older one that still waits.
-func (o *Outbox) PutStatus(host string, m publish.Message) {
+// restore takes over what the state file holds.
+func (o *Outbox) restore(path string) error {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target // The file is to be replaced, and not the link to it.
+	}
+	lock, err := lockFile(path)
+	if err != nil {
+		return err
+	}
+	f, c, err := openState(path, o.log)
+	if err != nil {
+		return errors.Join(err, lock.Close())
+	}
+	o.lock, o.file = lock, f
+	o.epoch, o.hosts, o.states = c.epoch, c.hosts, c.states
+	o.lastID = c.last
+	o.stats.Quarantined = int(c.sums.buckets[quarantineSum].count) //nolint:gosec // bounded by maxQuarantined
+	for _, h := range o.hosts {
+		h.confirmed = h.seq
+		if h.events.len() == 0 {
+			continue
+		}
+		h.confirmed = h.events.items[0].seq - 1
+		for _, e := range h.events.items {
+			o.usage.add(e)
+		}
+		o.open += h.events.len()
+		o.offer(h)
+	}
+	return nil
+}
+
+// Close commits what was settled, closes the file and gives up its lock. What comes later is not kept: whoever takes messages must have ended. A
+// second Close does nothing.
+func (o *Outbox) Close() error {
+	o.mu.Lock()
+	if o.closed {
+		o.mu.Unlock()
+		return nil
+	}
+	o.closed = true
+	for _, l := range o.lots {
+		l.stop()
+	}
+	o.mu.Unlock()
+	o.rouse()
+	o.work.Wait()
+	if o.file == nil {
+		return nil
+	}
+	if err := errors.Join(o.closeErr, o.file.close(), o.lock.Close()); err != nil {
+		return fmt.Errorf("closing the state file %s: %w", o.config.Path, err)
+	}
+	return nil
+}
+
+// Epoch is what the events count in: the state file's time of creation and a random suffix.
+func (o *Outbox) Epoch() string { return o.epoch }
+
+// States hands over the states as they were committed before Open, by host, without the hosts that were removed. It has them once.
+func (o *Outbox) States() map[string][]byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	s := o.hosts[host]
-	if s == nil {
-		s = &slot{host: host}
-		o.hosts[host] = s
-	}
-	if s.waiting == nil {
-		o.open++
-	}
-	s.waiting = &m
-	o.offer(s)
+	states := o.states
+	o.states = nil
+	return states
 }
 
-// offer queues the slot if it has something to take.
-func (o *Outbox) offer(s *slot) {
-	if s.queued || s.flying || s.waiting == nil {
-		return
+// host returns the host of the name, made if need be.
+func (o *Outbox) host(name string) *host {
+	h := o.hosts[name]
+	if h == nil {
+		h = &host{name: name}
+		o.hosts[name] = h
 	}
-	s.queued = true
-	o.queue = append(o.queue, s)
+	return h
+}
+
+// signal tells who takes messages that there may be one.
+func (o *Outbox) signal() {
 	select {
 	case o.ready <- struct{}{}:
 	default:
 	}
 }
 
-// Ready implements [publish.Source].
-func (o *Outbox) Ready() <-chan struct{} {
-	return o.ready
-}
-
-// Take implements [publish.Source].
-func (o *Outbox) Take() (publish.Message, bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for len(o.queue) > 0 {
-		s := o.queue[0]
-		o.queue[0] = nil
-		o.queue = o.queue[1:]
-		s.queued = false
-		if s.waiting == nil {
-			continue
-		}
-		m := *s.waiting
-		s.waiting, s.flying = nil, true
-		o.inFlight[m.ID] = s
-		return m, true
-	}
-	return publish.Message{}, false
-}
-
-// Settle implements [publish.Source]. A lost status is handed out again, a refused one after some seconds; neither if a newer one of its
-// host waits. Anything else is done with.
-func (o *Outbox) Settle(m publish.Message, f publish.Fate) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	s := o.inFlight[m.ID]
-	if s == nil {
-		return
-	}
-	delete(o.inFlight, m.ID)
-	s.flying = false
-	again := (f == publish.Lost || f == publish.Refused) && s.waiting == nil && !s.dropped
-	if !again {
-		o.done()
-		o.offer(s)
-		if s.waiting == nil && !s.dropped {
-			delete(o.hosts, s.host)
-		}
-		return
-	}
-	s.waiting = &m
-	if f == publish.Lost {
-		o.offer(s)
-		return
-	}
-	time.AfterFunc(retryRefused, func() {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		o.offer(s) // Whatever waits by now, if it is not on its way already.
-	})
-}
-
-// Drop forgets what waits of a host that has left the inventory. What is in flight stays so until it is settled.
-func (o *Outbox) Drop(host string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	s := o.hosts[host]
-	if s == nil {
-		return
-	}
-	delete(o.hosts, host)
-	s.dropped = true
-	if s.waiting != nil {
-		s.waiting = nil
-		o.done()
-	}
-}
-
-// done counts one message less.
-func (o *Outbox) done() {
-	o.open--
-	if o.open == 0 && o.empty != nil {
-		close(o.empty)
-		o.empty = nil
-	}
-}
-
-// Drain waits until nothing waits or is in flight any more. When ctx ends first, the error says how many messages are left and
-// wraps ctx's cause.
-func (o *Outbox) Drain(ctx context.Context) error {
-	o.mu.Lock()
-	if o.open == 0 {
-		o.mu.Unlock()
-		return nil
-	}
-	if o.empty == nil {
-		o.empty = make(chan struct{})
-	}
-	empty := o.empty
-	o.mu.Unlock()
+// rouse wakes the committer.
+func (o *Outbox) rouse() {
 	select {
-	case <-empty:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%d messages are not confirmed by the broker: %w", o.Len(), context.Cause(ctx))
+	case o.wake <- struct{}{}:
+	default:
 	}
-}
-
-// Len returns how many messages wait or are in flight.
-func (o *Outbox) Len() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.open
 }

@@ -1,17 +1,13 @@
 package outbox_test
 
 import (
-	"context"
-	"errors"
-	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/sourcegraph/conc"
 	"go.uber.org/goleak"
 
 	"service_manager/collector/outbox"
@@ -22,27 +18,78 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var _ publish.Source = (*outbox.Outbox)(nil)
 
-// put hands in one status for each "host" or "host/version".
-func put(o *outbox.Outbox, names ...string) {
-	for _, n := range names {
-		host, _, _ := strings.Cut(n, "/")
-		o.PutStatus(host, publish.Message{ID: n, Host: host})
+func inMemory(t *testing.T) *outbox.Outbox {
+	t.Helper()
+	return open(t, outbox.Config{UnroutableFor: time.Hour})
+}
+
+// onDisk returns the configuration of a state file that is not there yet.
+func onDisk(t *testing.T) outbox.Config {
+	t.Helper()
+	return outbox.Config{Path: filepath.Join(t.TempDir(), "state.db"), UnroutableFor: time.Hour}
+}
+
+// open opens an outbox, which the test's end closes.
+func open(t *testing.T, config outbox.Config) *outbox.Outbox {
+	t.Helper()
+	config.Collector = "fleet-a"
+	o, err := outbox.Open(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeBox(t, o) })
+	return o
+}
+
+func closeBox(t *testing.T, o *outbox.Outbox) {
+	t.Helper()
+	if err := o.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
-// take takes all there is and returns it by id.
+// commit commits a state and so many events of a host.
+func commit(t *testing.T, o *outbox.Outbox, host, state string, events int) {
+	t.Helper()
+	if err := o.Commit(host, []byte(state), changes(host, events)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// changes returns events of a host.
+func changes(host string, n int) []publish.Event {
+	events := make([]publish.Event, n)
+	for i := range events {
+		events[i] = publish.Event{
+			Event:      publish.UnitChanged,
+			Host:       publish.HostRef{Name: host, Group: "web"},
+			Unit:       new("nginx.service"),
+			ObservedAt: publish.Time{Time: time.Now()},
+		}
+	}
+	return events
+}
+
+// take takes all there is and returns it by name.
 func take(o *outbox.Outbox) []string {
 	var got []string
 	for m, ok := o.Take(); ok; m, ok = o.Take() {
-		got = append(got, m.ID)
+		got = append(got, name(m))
 	}
 	return got
 }
 
+// settle settles messages by name.
 func settle(o *outbox.Outbox, f publish.Fate, names ...string) {
 	for _, n := range names {
-		host, _, _ := strings.Cut(n, "/")
-		o.Settle(publish.Message{ID: n, Host: host}, f)
+		m := publish.Message{ID: n, Group: "web"}
+		m.Host, _, _ = strings.Cut(n, "/")
+		if host, seq, ok := strings.Cut(n, "#"); ok {
+			m.Host = host
+			m.Seq = number(seq)
+			m.ID = publish.EventID("fleet-a", o.Epoch(), host, m.Seq)
+		}
+		o.Settle(m, f)
 	}
 }
 
@@ -66,185 +113,18 @@ func expect(t *testing.T, o *outbox.Outbox, open int, want ...string) {
 	}
 }
 
-func TestNewestPerHostInTurn(t *testing.T) {
-	o := outbox.New()
-	expect(t, o, 0)
-	if ready(o) {
-		t.Error("ready although empty")
+// name is "host#seq" for an event, else the message's id.
+func name(m publish.Message) string {
+	if m.Type == publish.KindEvent {
+		return m.Host + "#" + strconv.FormatUint(m.Seq, 10)
 	}
-	put(o, "a/1", "b/1", "c/1", "a/2", "a/3")
-	if !ready(o) {
-		t.Error("not ready although something waits")
-	}
-	expect(t, o, 3, "a/3", "b/1", "c/1")
-	settle(o, publish.Confirmed, "b/1", "a/3", "c/1")
-	expect(t, o, 0)
+	return m.ID
 }
 
-func TestOneInFlightPerHost(t *testing.T) {
-	o := outbox.New()
-	put(o, "a/1")
-	expect(t, o, 1, "a/1")
-	put(o, "a/2", "a/3")
-	expect(t, o, 2)
-	ready(o)
-	settle(o, publish.Confirmed, "a/1")
-	if !ready(o) {
-		t.Error("not ready although a/3 may go")
+func number(s string) uint64 {
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		panic(err)
 	}
-	expect(t, o, 1, "a/3")
-	settle(o, publish.Confirmed, "a/3")
-	expect(t, o, 0)
-}
-
-func TestSettle(t *testing.T) {
-	for name, tc := range map[string]struct {
-		fate  publish.Fate
-		newer bool
-		now   []string // Taken at once.
-		later []string // Taken after some seconds.
-	}{
-		"lost":                  {publish.Lost, false, []string{"a/1"}, nil},
-		"lost, newer waits":     {publish.Lost, true, []string{"a/2"}, nil},
-		"refused":               {publish.Refused, false, nil, []string{"a/1"}},
-		"refused, newer waits":  {publish.Refused, true, []string{"a/2"}, nil},
-		"unroutable":            {publish.Unroutable, false, nil, nil},
-		"invalid":               {publish.Invalid, false, nil, nil},
-		"invalid, newer waits":  {publish.Invalid, true, []string{"a/2"}, nil},
-		"confirmed, newer goes": {publish.Confirmed, true, []string{"a/2"}, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				o := outbox.New()
-				put(o, "a/1")
-				take(o)
-				if tc.newer {
-					put(o, "a/2")
-				}
-				ready(o)
-				settle(o, tc.fate, "a/1")
-				settle(o, tc.fate, "a/1") // A second time, against the contract: nothing.
-				if got := ready(o); got != (tc.now != nil) {
-					t.Errorf("ready at once: %v", got)
-				}
-				expect(t, o, len(tc.now)+len(tc.later), tc.now...)
-				time.Sleep(time.Minute)
-				synctest.Wait()
-				if got := ready(o); got != (tc.later != nil) {
-					t.Errorf("ready later: %v", got)
-				}
-				expect(t, o, len(tc.now)+len(tc.later), tc.later...)
-			})
-		})
-	}
-}
-
-func TestRefusedGivesWayToNewer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o := outbox.New()
-		put(o, "a/1")
-		take(o)
-		settle(o, publish.Refused, "a/1")
-		put(o, "a/2") // Does not wait for the delay.
-		expect(t, o, 1, "a/2")
-		settle(o, publish.Confirmed, "a/2")
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		expect(t, o, 0)
-	})
-}
-
-func TestDrop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o := outbox.New()
-		put(o, "waits", "flies", "refused")
-		m, _ := o.Take()
-		settle(o, publish.Lost, m.ID) // waits is the last one now.
-		expect(t, o, 3, "flies", "refused", "waits")
-		settle(o, publish.Lost, "waits")
-		settle(o, publish.Refused, "refused")
-		for _, h := range []string{"waits", "flies", "refused", "unknown"} {
-			o.Drop(h)
-		}
-		expect(t, o, 1)
-		settle(o, publish.Lost, "flies") // Does not come back.
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		expect(t, o, 0)
-		put(o, "flies/2") // The host is in the inventory again.
-		expect(t, o, 1, "flies/2")
-	})
-}
-
-func TestDrain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o := outbox.New()
-		if err := o.Drain(t.Context()); err != nil {
-			t.Errorf("empty: %v", err)
-		}
-		put(o, "a", "b", "c")
-		take(o)
-		late := errors.New("too late")
-		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, late)
-		defer cancel()
-		settle(o, publish.Confirmed, "b")
-		if err := o.Drain(ctx); !errors.Is(err, late) || !strings.Contains(err.Error(), "2 messages") {
-			t.Errorf("got %v", err)
-		}
-		var wg conc.WaitGroup
-		for range 2 {
-			wg.Go(func() {
-				if err := o.Drain(t.Context()); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		synctest.Wait()
-		settle(o, publish.Confirmed, "a")
-		settle(o, publish.Lost, "c")
-		settle(o, publish.Confirmed, take(o)...)
-		wg.Wait()
-	})
-}
-
-func TestConcurrentUse(t *testing.T) {
-	o := outbox.New()
-	var putters, taker conc.WaitGroup
-	last := map[string]string{}
-	ctx, cancel := context.WithCancel(t.Context())
-	taker.Go(func() {
-		for n := 0; ctx.Err() == nil; n++ {
-			m, ok := o.Take()
-			switch {
-			case !ok:
-				select {
-				case <-ctx.Done():
-				case <-o.Ready():
-				}
-			case n%3 == 0:
-				o.Settle(m, publish.Lost)
-			default:
-				last[m.Host] = m.ID
-				o.Settle(m, publish.Confirmed)
-			}
-		}
-	})
-	want := map[string]string{}
-	for h := range 20 {
-		want[strconv.Itoa(h)] = fmt.Sprintf("%d/99", h)
-		putters.Go(func() {
-			for v := range 100 {
-				put(o, fmt.Sprintf("%d/%d", h, v))
-			}
-		})
-	}
-	putters.Wait()
-	if err := o.Drain(ctx); err != nil {
-		t.Error(err)
-	}
-	cancel()
-	taker.Wait()
-	if diff := cmp.Diff(want, last); diff != "" {
-		t.Error("last status of each host -want +got:\n" + diff)
-	}
+	return n
 }

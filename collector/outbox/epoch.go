@@ -1,4 +1,4 @@
-package collector
+package outbox
 
 import (
 	"crypto/rand"

@@ -1,0 +1,234 @@
+package outbox_test
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.etcd.io/bbolt"
+
+	"service_manager/collector/outbox"
+	"service_manager/publish"
+)
+
+// fill makes a state file with some history, and returns it with all that is in it.
+func fill(t *testing.T, hosts int) (file []byte, want everything) {
+	t.Helper()
+	config := onDisk(t)
+	o := open(t, config)
+	for round := range 3 {
+		for h := range hosts {
+			commit(t, o, fmt.Sprintf("host-%03d", h), strings.Repeat(fmt.Sprintf("state %d of %d;", round, h), 1+h), 2)
+		}
+		for range hosts {
+			m, _ := o.Take()
+			o.Settle(m, publish.Confirmed)
+		}
+	}
+	closeBox(t, o)
+	file, err := os.ReadFile(config.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o = open(t, config)
+	want = contents(o)
+	closeBox(t, o)
+	return file, want
+}
+
+// everything is what an outbox has from its file.
+type everything struct {
+	Epoch  string
+	States map[string]string
+	Events []string // With their bodies.
+}
+
+func contents(o *outbox.Outbox) everything {
+	e := everything{Epoch: o.Epoch(), States: map[string]string{}}
+	for host, state := range o.States() {
+		e.States[host] = string(state)
+	}
+	hosts := map[string][]string{}
+	for m, ok := o.Take(); ok; m, ok = o.Take() {
+		hosts[m.Host] = append(hosts[m.Host], name(m)+string(m.Body))
+		o.Settle(m, publish.Confirmed)
+	}
+	for h := range 1000 {
+		e.Events = append(e.Events, hosts[fmt.Sprintf("host-%03d", h)]...)
+	}
+	return e
+}
+
+// reopened opens a file with the given contents. It must have either all of want, or a new epoch, the file beside it, and a word in the log.
+func reopened(t *testing.T, what string, file []byte, want everything) (whole bool) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "state.db")
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	o, err := outbox.Open(outbox.Config{Path: path, Collector: "fleet-a", Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Errorf("%s: %v", what, err)
+		return false
+	}
+	defer closeBox(t, o)
+	got := contents(o)
+	aside, _ := filepath.Glob(path + ".damaged-*")
+	if got.Epoch == want.Epoch {
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", what, diff)
+		}
+		if len(aside) > 0 {
+			t.Errorf("%s: set aside although it is whole: %s", what, log.String())
+		}
+		return true
+	}
+	if got.Epoch < want.Epoch || len(got.States) > 0 || len(got.Events) > 0 {
+		t.Errorf("%s: what was lost is not told by epoch %s: %v", what, got.Epoch, got)
+	}
+	if len(aside) != 1 || !strings.Contains(log.String(), "level=ERROR") {
+		t.Errorf("%s: set aside: %v, log: %s", what, aside, log.String())
+		return false
+	}
+	if kept, err := os.ReadFile(aside[0]); err != nil || !bytes.Equal(kept, file) {
+		t.Errorf("%s: what was set aside has changed: %v", what, err)
+	}
+	return false
+}
+
+func TestUndamaged(t *testing.T) {
+	file, want := fill(t, 40)
+	if len(want.Events) != 40*3 || len(want.States) != 40 {
+		t.Fatalf("%d events, %d states", len(want.Events), len(want.States))
+	}
+	if !reopened(t, "as it was", file, want) {
+		t.Error("a whole file is set aside")
+	}
+}
+
+func TestTruncated(t *testing.T) {
+	file, want := fill(t, 40)
+	whole := 0
+	lengths := []int{0, 1, 15, 16, 80, 81, 4095, 4096, 4097, 8191, 8192, len(file) - 1}
+	for n := 0; n < len(file); n += 1531 {
+		lengths = append(lengths, n)
+	}
+	for _, n := range lengths {
+		if reopened(t, fmt.Sprintf("%d of %d bytes", n, len(file)), file[:n], want) {
+			whole++
+		}
+	}
+	t.Logf("of %d lengths %d have all of it", len(lengths), whole)
+	if whole == len(lengths) {
+		t.Error("truncation is never seen")
+	}
+}
+
+func TestFlippedBytes(t *testing.T) {
+	file, want := fill(t, 40)
+	r := rand.New(rand.NewPCG(1, 2))
+	whole := 0
+	const cases = 600
+	for i := range cases {
+		damaged := bytes.Clone(file)
+		at, to := r.IntN(len(file)), byte(r.IntN(256))
+		if i%3 == 0 { // In the first pages, where all of the structure is.
+			at = r.IntN(3 * 4096)
+		}
+		if i%5 == 0 { // Small numbers, which are likely page ids.
+			to = byte(r.IntN(16))
+		}
+		damaged[at] = to
+		if reopened(t, fmt.Sprintf("case %d: byte %d of %d from %d to %d", i, at, len(file), file[at], to), damaged, want) {
+			whole++
+		}
+	}
+	t.Logf("of %d cases %d have all of it", cases, whole)
+	if whole == cases {
+		t.Error("a flipped byte is never seen")
+	}
+}
+
+// Every byte of every page's header and elements: what bbolt itself would follow anywhere.
+func TestFlippedStructure(t *testing.T) {
+	file, want := fill(t, 20)
+	r := rand.New(rand.NewPCG(3, 4))
+	for page := 0; page*4096 < len(file); page++ {
+		for at := range 48 {
+			damaged := bytes.Clone(file)
+			damaged[page*4096+at] ^= 1 << r.IntN(8)
+			reopened(t, fmt.Sprintf("byte %d of page %d", at, page), damaged, want)
+		}
+	}
+}
+
+func TestZeroedPages(t *testing.T) {
+	file, want := fill(t, 40)
+	for page := 0; page*4096 < len(file); page++ {
+		damaged := bytes.Clone(file)
+		clear(damaged[page*4096 : min(len(file), (page+1)*4096)])
+		reopened(t, fmt.Sprintf("page %d is zero", page), damaged, want)
+	}
+}
+
+func TestForeignFiles(t *testing.T) {
+	_, want := fill(t, 1)
+	path := filepath.Join(t.TempDir(), "other.db")
+	db, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	empty, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, file := range map[string][]byte{
+		"text":         []byte(strings.Repeat("[collector]\nname = \"fleet-a\"\n", 1000)),
+		"nothing":      nil,
+		"empty bbolt":  empty,
+		"other bbolt":  foreign(t, "users"),
+		"a meta bbolt": foreign(t, "meta"),
+	} {
+		if reopened(t, what, file, want) {
+			t.Errorf("%s passes for a state file", what)
+		}
+	}
+}
+
+// foreign returns a bbolt file of another program.
+func foreign(t *testing.T, bucket string) []byte {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "other.db")
+	db, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucket([]byte(bucket))
+		if err != nil {
+			return err
+		}
+		return b.Put([]byte("format"), []byte("1"))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}

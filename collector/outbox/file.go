@@ -1,0 +1,222 @@
+package outbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// boltOptions are those for the state file. The list of free pages stays in memory: after a long outage it has many thousands, and would be
+// written with each transaction; Open makes it anew.
+func boltOptions() *bbolt.Options {
+	return &bbolt.Options{
+		Timeout:        time.Second,
+		NoFreelistSync: true,
+		FreelistType:   bbolt.FreelistMapType,
+		NoStatistics:   true,
+	}
+}
+
+// A file is the state file in use. Its methods may be called at the same time, but update only by one goroutine.
+type file struct {
+	db     *bbolt.DB
+	sums   sums
+	broken error // Why nothing can be written any more.
+	lost   bool  // bbolt was left by a panic, and may hold its locks.
+}
+
+// openFile opens a file that was checked.
+func openFile(path string, s sums) (f *file, err error) {
+	defer caught(&err)()
+	db, err := bbolt.Open(path, 0o600, boltOptions())
+	if err != nil {
+		return nil, err
+	}
+	return &file{db: db, sums: s}, nil
+}
+
+// caught makes an error of a panic of bbolt, also where it follows an offset out of the mapped file: because the disk failed, or someone truncated the
+// file. The function that it returns is to be deferred in the same goroutine.
+func caught(err *error) func() {
+	before := debug.SetPanicOnFault(true)
+	return func() {
+		debug.SetPanicOnFault(before)
+		if p := recover(); p != nil {
+			*err = &faultError{cause: p}
+		}
+	}
+}
+
+// A faultError is a panic while the state file was read or written.
+type faultError struct{ cause any }
+
+func (e *faultError) Error() string { return fmt.Sprintf("the state file cannot be used: %v", e.cause) }
+
+// create makes a new state file without hosts at path, not yet synced.
+func create(path, epoch string) (*bbolt.DB, error) {
+	options := boltOptions()
+	options.NoSync = true
+	db, err := bbolt.Open(path, 0o600, options)
+	if err != nil {
+		return nil, err
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range []string{metaBucket, hostsBucket, eventsBucket, quarantineBucket, returnsBucket} {
+			if _, err := tx.CreateBucket([]byte(name)); err != nil {
+				return err
+			}
+		}
+		var none sums
+		return errors.Join(
+			putMeta(tx, formatKey, []byte(strconv.Itoa(formatVersion))),
+			putMeta(tx, epochKey, []byte(epoch)),
+			putMeta(tx, sumsKey, none.encode()))
+	})
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+func putMeta(tx *bbolt.Tx, key string, value []byte) error {
+	return tx.Bucket([]byte(metaBucket)).Put([]byte(key), seal([]byte(key), value))
+}
+
+// value returns a copy of what is stored under the key, nil if there is nothing.
+func (f *file) value(bucket string, key []byte) (value []byte, err error) {
+	defer caught(&err)()
+	err = f.db.View(func(tx *bbolt.Tx) error {
+		sealed := tx.Bucket([]byte(bucket)).Get(key)
+		if sealed == nil {
+			return nil
+		}
+		v, err := unseal(key, append([]byte(nil), sealed...))
+		value = v
+		return err
+	})
+	return value, err
+}
+
+// update runs change as one transaction, which is on the disk when it returns nil. Otherwise nothing has changed. After an error that leaves it open
+// what is on the disk, such as a failed sync, the file takes no more until it is opened anew: the kernel may have forgotten what it could not
+// write.
+func (f *file) update(change func(*transaction) error) error {
+	if f.broken != nil {
+		return f.broken
+	}
+	after, err := f.try(change)
+	if err == nil {
+		f.sums = after
+		return nil
+	}
+	if fault := new(faultError); errors.As(err, &fault) {
+		f.lost = true
+		f.broken = fmt.Errorf("%w; restart service_manager", err)
+		return f.broken
+	}
+	if commit, readErr := f.lastCommit(); readErr != nil || commit != f.sums.commit {
+		f.broken = fmt.Errorf("a write to the state file may or may not have succeeded; restart service_manager: %w", errors.Join(err, readErr))
+		return f.broken
+	}
+	return err
+}
+
+func (f *file) try(change func(*transaction) error) (after sums, err error) {
+	defer caught(&err)()
+	after = f.sums
+	after.commit++
+	err = f.db.Update(func(tx *bbolt.Tx) error {
+		if err := change(&transaction{tx: tx, sums: &after}); err != nil {
+			return err
+		}
+		return putMeta(tx, sumsKey, after.encode())
+	})
+	return after, err
+}
+
+func (f *file) lastCommit() (uint64, error) {
+	b, err := f.value(metaBucket, []byte(sumsKey))
+	if err != nil {
+		return 0, err
+	}
+	s, err := decodeSums(b)
+	return s.commit, err
+}
+
+func (f *file) close() error {
+	if f.lost {
+		return nil // Closing could wait for ever for a lock of bbolt. The process ends anyway, and the kernel closes the file.
+	}
+	return f.db.Close()
+}
+
+// A transaction changes the state file and keeps the sums.
+type transaction struct {
+	tx   *bbolt.Tx
+	sums *sums
+}
+
+// put stores a value, in place of one that is there.
+func (t *transaction) put(bucket string, key, value []byte) error {
+	sum, _ := sumOf(bucket)
+	b := t.tx.Bucket([]byte(bucket))
+	if bucket == eventsBucket {
+		b.FillPercent = appendFill
+	}
+	if before := b.Get(key); before != nil {
+		t.sums.buckets[sum].remove(before)
+	}
+	sealed := seal(key, value)
+	t.sums.buckets[sum].add(sealed)
+	return b.Put(key, sealed)
+}
+
+// appendFill is how full bbolt makes pages of a bucket whose keys only rise.
+const appendFill = 0.95
+
+// remove deletes a value, if there is one.
+func (t *transaction) remove(bucket string, key []byte) error {
+	sum, _ := sumOf(bucket)
+	b := t.tx.Bucket([]byte(bucket))
+	before := b.Get(key)
+	if before == nil {
+		return nil
+	}
+	t.sums.buckets[sum].remove(before)
+	return b.Delete(key)
+}
+
+// value returns what is stored, good until the transaction ends; nil if there is nothing.
+func (t *transaction) value(bucket string, key []byte) ([]byte, error) {
+	sealed := t.tx.Bucket([]byte(bucket)).Get(key)
+	if sealed == nil {
+		return nil, nil
+	}
+	return unseal(key, sealed)
+}
+
+// count is how many values a bucket has.
+func (t *transaction) count(bucket string) uint64 {
+	sum, _ := sumOf(bucket)
+	return t.sums.buckets[sum].count
+}
+
+// first returns the least key of a bucket.
+func (t *transaction) first(bucket string) []byte {
+	key, _ := t.tx.Bucket([]byte(bucket)).Cursor().First()
+	return key
+}
+
+// syncDir makes the names in a directory last.
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

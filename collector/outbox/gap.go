@@ -1,0 +1,122 @@
+package outbox
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"service_manager/publish"
+)
+
+// maxRejections is how often an event may end the connection before it is taken for the cause.
+const maxRejections = 3
+
+// A drop is events that are given up. The committer deletes them and commits a gap that tells of them, in one transaction.
+type drop struct {
+	host       *host
+	entries    []entry
+	reason     string // One of the reasons of publish.GapInfo.
+	since      time.Time
+	quarantine bool // Keep them aside.
+}
+
+// settleReturned deals with an event that no queue is bound for.
+func (o *Outbox) settleReturned(h *host, m publish.Message) {
+	now := time.Now()
+	if h.returned.IsZero() {
+		h.returned = now
+		o.note(h.name, returnNote{id: h.events.items[0].id, since: now})
+	}
+	if n := o.expired(h, now); n > 0 {
+		o.stats.Dropped += uint64(n)
+		o.giveUp(h, n, drop{reason: publish.GapUnroutable, since: h.returned})
+	}
+	// What remains, and the gap that comes, go the same way.
+	if h.events.len() > 0 {
+		o.park(h, publish.Unroutable, m.Group)
+	} else {
+		o.endTrial(h, false)
+	}
+}
+
+// expired returns how many events of a host are to be dropped: the first if it has been returned for long enough, and with it those that have waited
+// as long. A gap alone stays, or the gap that told of it would be the next to be dropped.
+func (o *Outbox) expired(h *host, now time.Time) int {
+	if now.Sub(h.returned) < o.config.UnroutableFor {
+		return 0
+	}
+	oldest := now.Add(-o.config.UnroutableFor).UnixMilli()
+	n := 1
+	for n < h.events.len() && h.events.items[n].at <= oldest {
+		n++
+	}
+	if n == 1 && h.events.items[0].gap {
+		return 0
+	}
+	return n
+}
+
+// settleRejected deals with an event that ended the connection, or that the publisher finds it can never send. After three times it is set aside, if
+// anything else was confirmed meanwhile: else the broker takes nothing from us, and the event is no worse than the rest. A gap is
+// never set aside, since nothing in it can be wrong.
+func (o *Outbox) settleRejected(h *host, m publish.Message, f publish.Fate) {
+	now := time.Now()
+	if h.rejections == 0 {
+		h.rejected, h.others = now, o.confirms
+	}
+	h.rejections++
+	poison := f == publish.Invalid || h.rejections >= maxRejections && o.confirms > h.others
+	if !poison || h.events.items[0].gap {
+		o.park(h, publish.Rejected, m.Group)
+		return
+	}
+	o.giveUp(h, 1, drop{reason: publish.GapRefused, since: h.rejected, quarantine: true})
+	o.endTrial(h, false)
+	o.offer(h)
+	o.log.Error("the broker refuses an event for good; it is set aside", slog.String("host", m.Host), slog.String("event", m.Event),
+		slog.Uint64("seq", m.Seq), slog.String("id", m.ID), slog.Int("bytes", len(m.Body)))
+}
+
+// giveUp takes the first n events out of a host, to be dropped as d says.
+func (o *Outbox) giveUp(h *host, n int, d drop) {
+	d.host = h
+	for range n {
+		e, _ := h.events.pop()
+		d.entries = append(d.entries, e)
+	}
+	for _, e := range d.entries {
+		o.forget(h, e)
+	}
+	o.todo.drops = append(o.todo.drops, d)
+	o.rouse()
+}
+
+// gapOf makes the gap event for events that were dropped: it tells of them and of what gaps among them told of.
+func gapOf(d drop, dropped []publish.Message) (publish.Event, error) {
+	var last struct {
+		Host publish.HostRef `json:"host"`
+	}
+	first, end := dropped[0].Seq, dropped[len(dropped)-1].Seq
+	if err := json.Unmarshal(dropped[len(dropped)-1].Body, &last); err != nil {
+		return publish.Event{}, fmt.Errorf("reading an event: %w", err)
+	}
+	since := d.since
+	for _, m := range dropped {
+		if m.Event != publish.Gap {
+			continue
+		}
+		var e publish.Event
+		if err := json.Unmarshal(m.Body, &e); err != nil || e.Gap == nil {
+			return publish.Event{}, fmt.Errorf("reading a gap: %w", err)
+		}
+		if e.Gap.FirstSeq != nil {
+			first = min(first, *e.Gap.FirstSeq)
+		}
+		if e.Gap.Since.Before(since) {
+			since = e.Gap.Since.Time
+		}
+	}
+	info := &publish.GapInfo{Reason: d.reason, Since: publish.Time{Time: since}, FirstSeq: &first, LastSeq: &end}
+	return publish.Event{Event: publish.Gap, Host: last.Host, Gap: info}, nil
+}

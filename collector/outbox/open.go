@@ -1,0 +1,151 @@
+package outbox
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// openState opens the state file at path, whose lock is held, or makes it.
+func openState(path string, log *slog.Logger) (*file, *contents, error) {
+	// What an Open left unfinished, before it was the state file.
+	if err := os.Remove(path + ".new"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, err
+	}
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return begin(path)
+	case err != nil:
+		return nil, nil, err
+	case info.IsDir():
+		return nil, nil, fmt.Errorf("%s is a directory, not a state file", path)
+	}
+	f, c, err := reopen(path, log)
+	if !errors.Is(err, errDamaged) {
+		return f, c, err
+	}
+	aside, moved := setAside(path)
+	if moved != nil {
+		return nil, nil, fmt.Errorf("the state file %s: %w; it could not be set aside either: %w", path, err, moved)
+	}
+	f, c, begun := begin(path)
+	if begun != nil {
+		return nil, nil, begun
+	}
+	log.Error("the state file is damaged; it is set aside, and all is published anew in a new epoch. Events that waited in it are not sent",
+		slog.String("path", path), slog.String("set_aside", aside), slog.String("epoch", c.epoch), slog.Any("err", err))
+	return f, c, nil
+}
+
+// setAside renames a damaged file, and returns its new name.
+func setAside(path string) (string, error) {
+	stamp := path + ".damaged-" + time.Now().UTC().Format("20060102T150405Z")
+	aside := stamp
+	for n := 2; ; n++ {
+		if _, err := os.Lstat(aside); errors.Is(err, fs.ErrNotExist) {
+			return aside, os.Rename(path, aside)
+		}
+		aside = fmt.Sprintf("%s-%d", stamp, n)
+	}
+}
+
+// begin makes a new state file, with a new epoch.
+func begin(path string) (*file, *contents, error) {
+	c := &contents{epoch: NewEpoch(time.Now()), hosts: map[string]*host{}}
+	db, err := create(path+".new", c.epoch)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := install(db, path); err != nil {
+		return nil, nil, err
+	}
+	f, err := openFile(path, c.sums)
+	return f, c, err
+}
+
+// install closes a complete file PATH.new and puts it in the place of the state file, for good.
+func install(db *bbolt.DB, path string) error {
+	err := errors.Join(db.Sync(), db.Close())
+	if err != nil {
+		return errors.Join(err, os.Remove(path+".new"))
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// reopen checks the state file and opens a copy of it in its place. Where there is no room for a copy the file itself is opened.
+func reopen(path string, log *slog.Logger) (*file, *contents, error) {
+	c, err := replace(path)
+	if copying := new(copyError); errors.As(err, &copying) {
+		log.Warn("the state file cannot be copied to make it smaller; going on with it as it is", slog.String("path", path), slog.Any("err", err))
+		c, err = readContents(path, func(string) error { return nil }, func(string, []byte, []byte) error { return nil })
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := openFile(path, c.sums)
+	if fault := new(faultError); errors.As(err, &fault) {
+		err = fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	return f, c, err
+}
+
+// replace puts a copy of the state file in its place. The error is a copyError where the file is whole, but not its copy.
+func replace(path string) (*contents, error) {
+	var to copier
+	c, err := readContents(path, func(epoch string) error { return to.begin(path+".new", epoch) }, to.put)
+	if err == nil {
+		err = to.end(c.sums)
+	}
+	if err != nil {
+		to.abandon(path + ".new")
+		return nil, err
+	}
+	if err := install(to.db, path); err != nil {
+		return nil, &copyError{err}
+	}
+	return c, nil
+}
+
+// A copyError says why a copy could not be written.
+type copyError struct{ err error }
+
+func (e *copyError) Error() string { return "copying the state file: " + e.err.Error() }
+
+func (e *copyError) Unwrap() error { return e.err }
+
+// explain says what to do about an error that the state file could not be opened for.
+func explain(path string, err error) error {
+	dir := filepath.Dir(path)
+	var remedy string
+	switch {
+	case errors.Is(err, errNewer):
+		remedy = "install that version again, or name another state file (collector.state): then all is published anew"
+	case errors.Is(err, ErrInUse):
+		return err
+	case errors.Is(err, bbolt.ErrTimeout):
+		return fmt.Errorf("%s %w, or open in a tool for bbolt files: stop that one first", path, ErrInUse)
+	case errors.Is(err, fs.ErrNotExist):
+		remedy = fmt.Sprintf("make the directory: mkdir -p %s; it must belong to the user that runs service_manager", dir)
+	case errors.Is(err, fs.ErrPermission):
+		remedy = fmt.Sprintf("%s and what is in it must belong to the user that runs service_manager", dir)
+	case errors.Is(err, syscall.EROFS):
+		remedy = "name a state file on a file system that can be written to (collector.state; ReadWritePaths= or StateDirectory= in a unit file)"
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		remedy = "make room on the disk"
+	}
+	if remedy == "" {
+		return fmt.Errorf("opening the state file %s: %w", path, err)
+	}
+	return fmt.Errorf("opening the state file %s: %w: %s", path, err, remedy)
+}
