@@ -14,7 +14,8 @@ var ErrFull = errors.New("the outbox is full")
 
 // How the committer groups its work.
 const (
-	maxJobs     = 1000                  // Commits in one transaction.
+	maxJobs     = 1000                  // Commits in one transaction,
+	maxEvents   = 5000                  // or fewer with about so many events.
 	maxDeletes  = 10_000                // Deletions in one.
 	gather      = 50 * time.Millisecond // How long deletions wait for company, if there are fewer than maxJobs.
 	retryFailed = time.Second           // After which what failed and no one waits for is tried again.
@@ -139,7 +140,8 @@ func (o *Outbox) collect(now time.Time) (batch *todo, wait time.Duration, end bo
 	defer o.mu.Unlock()
 	t := &o.todo
 	rest := len(t.deletes) + len(t.notes)
-	end = o.closed && len(t.jobs) <= maxJobs
+	n := t.group()
+	end = o.closed && n == len(t.jobs)
 	idle := len(t.jobs) == 0 && len(t.drops) == 0 && rest == 0
 	switch {
 	case idle:
@@ -152,7 +154,6 @@ func (o *Outbox) collect(now time.Time) (batch *todo, wait time.Duration, end bo
 		return nil, t.since.Add(gather).Sub(now), false
 	}
 	batch = &todo{drops: t.drops, notes: t.notes}
-	n := min(len(t.jobs), maxJobs)
 	batch.jobs, t.jobs = t.jobs[:n:n], t.jobs[n:]
 	n = len(t.deletes)
 	if !end {
@@ -161,6 +162,18 @@ func (o *Outbox) collect(now time.Time) (batch *todo, wait time.Duration, end bo
 	batch.deletes, t.deletes = t.deletes[:n:n], t.deletes[n:]
 	t.drops, t.notes, t.since = nil, nil, now
 	return batch, 0, end
+}
+
+// group returns how many of the jobs go into one transaction.
+func (t *todo) group() int {
+	events := 0
+	for n, j := range t.jobs {
+		if n == maxJobs || events >= maxEvents {
+			return n
+		}
+		events += len(j.events)
+	}
+	return len(t.jobs)
 }
 
 // commit runs a batch as one transaction, makes its effect known, and answers the jobs.

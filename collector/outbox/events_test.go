@@ -46,18 +46,22 @@ func TestEventsThenNoticesThenStatuses(t *testing.T) {
 	expect(t, o, 0)
 }
 
-// bodyOf returns the body of the next message, as T.
+// bodyOf returns the next message and its body, as T.
 func bodyOf[T any](t *testing.T, o *outbox.Outbox) (publish.Message, T) {
 	t.Helper()
-	var body T
 	m, ok := o.Take()
 	if !ok {
 		t.Fatal("there is nothing to take")
 	}
+	return m, decode[T](t, m)
+}
+
+func decode[T any](t *testing.T, m publish.Message) (body T) {
+	t.Helper()
 	if err := json.Unmarshal(m.Body, &body); err != nil {
 		t.Fatal(err)
 	}
-	return m, body
+	return body
 }
 
 func TestEventSeqIsTheLastConfirmed(t *testing.T) {

@@ -15,18 +15,15 @@ import (
 
 // openState opens the state file at path, whose lock is held, or makes it.
 func openState(path string, log *slog.Logger) (*file, *contents, error) {
-	// What an Open left unfinished, before it was the state file.
-	if err := os.Remove(path + ".new"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, err
-	}
+	_ = os.Remove(path + ".new") // What an Open left unfinished. If it cannot be removed, nothing can be written there either.
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return begin(path)
 	case err != nil:
 		return nil, nil, err
-	case info.IsDir():
-		return nil, nil, fmt.Errorf("%s is a directory, not a state file", path)
+	case !info.Mode().IsRegular():
+		return nil, nil, fmt.Errorf("it is no regular file (%v)", info.Mode())
 	}
 	f, c, err := reopen(path, log)
 	if !errors.Is(err, errDamaged) {
