@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"time"
 
-	"service_manager/collector/outbox"
+	"service_manager/collector/change"
 	"service_manager/hosts"
 	"service_manager/inventory"
 	"service_manager/publish"
@@ -27,10 +27,17 @@ type Pool interface {
 	Changed(h inventory.Host) bool
 }
 
-// Outbox takes the messages, from many goroutines at once. It must not block.
+// Outbox takes the messages, from many goroutines at once. But for Commit, its methods must not block.
 type Outbox interface {
 	// PutStatus takes the newest status of a host, in place of one that still waits.
 	PutStatus(s publish.Status)
+	// PutNotice takes a message about the collector itself, in place of one of the same event that still waits.
+	PutNotice(n publish.Notice)
+	// Commit keeps what was observed of a host, and the events that led there, both or none, and returns when they are safe. A nil
+	// state forgets the host. No two calls for the same host are made at once.
+	Commit(host string, state []byte, events []publish.Event) error
+	// Backlog says what waits.
+	Backlog() publish.Backlog
 }
 
 // Config configures a [Collector].
@@ -39,8 +46,15 @@ type Config struct {
 	Hosts  []inventory.Host // The hosts to poll.
 	Pool   Pool             // Required.
 	Outbox Outbox           // Nil discards the messages, for a caller that only observes.
-	// Epoch is the epoch in messages, see [outbox.NewEpoch]. Empty means a new one.
+	// Epoch is that of the outbox. Empty means a new one.
 	Epoch string
+	// States are the last ones that were committed, by host: what has changed since then, is told.
+	States map[string][]byte
+	// Known reports whether a host of States is still in the inventory, though perhaps not in Hosts. The others are told to be removed.
+	// Nil means that all are.
+	Known func(host string) bool
+	// Flapping bounds how many events a unit makes.
+	Flapping change.Flapping
 	// Parallel is how many polls may be in flight on standing connections, those not counted that take longer than a moment: 8 times
 	// as many of them may be in flight besides. 0 means 512, which is enough for 10,000 hosts at 10 s when half of them hang.
 	Parallel int
@@ -51,6 +65,10 @@ type Config struct {
 	DialsPerJump int
 	// DialRate is how many hosts may be connected to per second. 0 means 200.
 	DialRate int
+	// Heartbeat is how often the collector puts a message about itself into the outbox. 0 means never.
+	Heartbeat time.Duration
+	// Version is the program's, for these messages.
+	Version string
 	// Observe, where set, is called with each status, by many goroutines at once. It must not block.
 	Observe func(publish.Status)
 	// Log is told when a host's outcome changes, not of each poll; of many changes at once it gets a sum. Nil discards.
@@ -61,6 +79,7 @@ type Config struct {
 type Collector struct {
 	config  Config
 	changes changelog
+	commits commits
 	stats   stats
 }
 
@@ -72,7 +91,7 @@ func New(config Config) (*Collector, error) {
 	case config.Pool == nil:
 		return nil, errors.New("collector: no pool")
 	}
-	config.Epoch = cmp.Or(config.Epoch, outbox.NewEpoch(time.Now()))
+	config.Epoch = cmp.Or(config.Epoch, publish.NewEpoch(time.Now()))
 	config.Parallel = cmp.Or(config.Parallel, 512)
 	config.Dials = cmp.Or(config.Dials, 64)
 	config.DialsPerJump = cmp.Or(config.DialsPerJump, 16)
@@ -85,12 +104,16 @@ func New(config Config) (*Collector, error) {
 
 // Run polls every host at once, as fast as [Config] allows, and then each at its interval, until ctx ends. It returns when the last
 // poll has ended.
-func (c *Collector) Run(ctx context.Context) { c.schedule(false).run(ctx) }
+func (c *Collector) Run(ctx context.Context) {
+	c.forget(ctx)
+	c.schedule(false).run(ctx)
+}
 
 // Sweep polls every host once, and returns when the last poll has ended. It is bound to the same limits as Run: it takes at least as
 // long as the dial rate asks for, and a host that hangs adds no more to it than its one poll. The error is ctx's, where that ended
 // first.
 func (c *Collector) Sweep(ctx context.Context) error {
+	c.forget(ctx)
 	s := c.schedule(true)
 	s.run(ctx)
 	if s.left > 0 {

@@ -3,6 +3,7 @@ package collector_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -274,18 +275,6 @@ func TestQueueDelayIsToldApart(t *testing.T) {
 	})
 }
 
-// An outbox in the shape that the collector knows.
-type fakeOutbox struct {
-	mu     sync.Mutex
-	newest map[string]publish.Status
-}
-
-func (o *fakeOutbox) PutStatus(s publish.Status) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.newest[s.Host.Name] = s
-}
-
 func TestSweep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := &fakePool{connect: func(_ context.Context, host string) error {
@@ -294,7 +283,7 @@ func TestSweep(t *testing.T) {
 			}
 			return nil
 		}}
-		box := &fakeOutbox{newest: map[string]publish.Status{}}
+		box := &fakeOutbox{}
 		c, err := collector.New(collector.Config{Name: "fleet-a", Hosts: fleet(3, time.Minute), Pool: pool, Outbox: box, Dials: 1})
 		if err != nil {
 			t.Fatal(err)
@@ -304,8 +293,8 @@ func TestSweep(t *testing.T) {
 		}
 		for i, want := range []string{"ok", "unreachable", "ok"} {
 			host := fmt.Sprintf("web-%02d", i+1)
-			if got := box.newest[host]; got.Outcome != want || pool.dials[host] != 1 {
-				t.Errorf("%s: outcome %q, %d dials; want outcome %q", host, got.Outcome, pool.dials[host], want)
+			if got := box.newest[host].Outcome; got != want || pool.dials[host] != 1 {
+				t.Errorf("%s: outcome %q, %d dials; want outcome %q", host, got, pool.dials[host], want)
 			}
 		}
 	})

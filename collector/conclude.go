@@ -33,6 +33,7 @@ func (s *schedule) conclude(ctx context.Context, w *watch, r result) {
 				slog.String("host", w.host.Name), slog.Any("err", r.snapshot.GlobsErr))
 		}
 		s.tell(w, a)
+		s.commit(w, a)
 		s.handBack(ctx, result{watch: w})
 	})
 }
@@ -58,10 +59,9 @@ func (s *schedule) tell(w *watch, a account) {
 		if s.config.Observe != nil {
 			s.config.Observe(status)
 		}
-		if s.config.Outbox == nil {
-			return
+		if s.config.Outbox != nil {
+			s.config.Outbox.PutStatus(status)
 		}
-		s.config.Outbox.PutStatus(status)
 	})
 	if panicked != nil {
 		log.Error("a status is lost", slog.Any("err", panicked.AsError()))

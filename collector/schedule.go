@@ -9,6 +9,7 @@ import (
 	"github.com/sourcegraph/conc"
 
 	"service_manager/hosts"
+	"service_manager/publish"
 )
 
 // A schedule is one [Collector.Run] or [Collector.Sweep]. One goroutine holds all that there is to decide; it never waits for a host.
@@ -19,6 +20,7 @@ type schedule struct {
 	agenda  agenda
 	polls   pollQueue
 	dials   dialQueue
+	beatAt  time.Time // Of the next heartbeat; zero: never.
 	results chan result
 	work    conc.WaitGroup // Whatever waits for a host.
 }
@@ -34,9 +36,12 @@ func (c *Collector) schedule(once bool) *schedule {
 	}
 	now := time.Now()
 	for _, h := range c.config.Hosts {
-		w := &watch{host: h, phase: phase(c.config.Name, h.Name, h.Interval), due: now}
+		w := &watch{host: h, phase: phase(c.config.Name, h.Name, h.Interval), due: now, baseline: c.baseline(h)}
 		w.rearm()
 		s.agenda.add(w)
+	}
+	if c.config.Heartbeat > 0 {
+		s.beatAt = next(now, 0, c.config.Heartbeat)
 	}
 	return s
 }
@@ -45,6 +50,7 @@ func (c *Collector) schedule(once bool) *schedule {
 func (s *schedule) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.end(cancel)
+	s.notice(publish.CollectorStarted)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for !s.once || s.left > 0 {
@@ -62,6 +68,7 @@ func (s *schedule) run(ctx context.Context) {
 		s.ring(ctx, now)
 		s.fill(ctx, now)
 		s.sumUp(now)
+		s.beat(now)
 		s.stats.set(s)
 		if at := s.alarm(now); !at.IsZero() {
 			timer.Reset(at.Sub(now))
@@ -73,6 +80,7 @@ func (s *schedule) run(ctx context.Context) {
 func (s *schedule) end(cancel context.CancelFunc) {
 	cancel()
 	s.work.Wait()
+	s.notice(publish.CollectorStopping)
 	s.changes.summarise(s.changes.take(s.changes.alarm()))
 }
 
@@ -87,7 +95,7 @@ func (s *schedule) sumUp(now time.Time) {
 
 // alarm is when the next thing happens of itself; zero for never.
 func (s *schedule) alarm(now time.Time) time.Time {
-	at := earlier(s.changes.alarm(), earlier(s.polls.alarm(), s.dials.alarm(now)))
+	at := earlier(earlier(s.beatAt, s.changes.alarm()), earlier(s.polls.alarm(), s.dials.alarm(now)))
 	if w := s.agenda.first(); w != nil {
 		at = earlier(at, w.alarm)
 	}
@@ -167,7 +175,7 @@ func (s *schedule) settle(ctx context.Context, r result) {
 	w.places = nil
 	switch {
 	case done == concluding:
-		w.stage = idle
+		w.stage, w.standing = idle, standing{w.outcome, w.lastAt}
 		s.left--
 	case done == checking && r.changed:
 		s.begin(w, w.asked)

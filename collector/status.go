@@ -13,17 +13,12 @@ import (
 // status makes the message of w's last poll, or one that says again what is known. What the host has not told is null in it.
 func (c *Collector) status(w *watch, a account) publish.Status {
 	s := publish.Status{
-		Schema:    publish.Schema,
-		Type:      publish.KindStatus,
-		ID:        uuid.Must(uuid.NewV7()).String(),
-		Collector: c.config.Name,
-		Epoch:     c.config.Epoch,
-		Host: publish.HostRef{
-			Name:    w.host.Name,
-			Group:   w.host.Group,
-			Address: w.host.Address,
-			Labels:  w.host.Labels,
-		},
+		Schema:          publish.Schema,
+		Type:            publish.KindStatus,
+		ID:              uuid.Must(uuid.NewV7()).String(),
+		Collector:       c.config.Name,
+		Epoch:           c.config.Epoch,
+		Host:            hostRef(w.host),
 		Time:            publish.Time{Time: a.ended},
 		IntervalSeconds: w.host.Interval.Seconds(),
 		Outcome:         string(w.outcome),

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"service_manager/collector/change"
 	"service_manager/hosts"
 	"service_manager/inventory"
 )
@@ -48,6 +49,9 @@ type watch struct {
 	err     error         // Of the last poll.
 	last    hosts.Snapshot
 	lastAt  time.Time // When last was read; zero: never.
+
+	baseline *change.Baseline // What was told of the host.
+	standing standing         // Of the above, what the schedule may read at any time.
 }
 
 // rearm sets the alarm: on the next turn or, where that is earlier, at the end of the back-off.

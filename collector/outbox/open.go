@@ -56,7 +56,7 @@ func setAside(path string) (string, error) {
 
 // begin makes a new state file, with a new epoch.
 func begin(path string) (*file, *contents, error) {
-	c := &contents{epoch: NewEpoch(time.Now()), hosts: map[string]*host{}}
+	c := &contents{epoch: publish.NewEpoch(time.Now()), hosts: map[string]*host{}}
 	db, err := create(path+".new", c.epoch)
 	if err != nil {
 		return nil, nil, err

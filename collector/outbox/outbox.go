@@ -102,7 +102,7 @@ func Open(config Config) (*Outbox, error) {
 	o := &Outbox{
 		config:   config,
 		log:      cmp.Or(config.Log, slog.New(slog.DiscardHandler)),
-		epoch:    NewEpoch(time.Now()),
+		epoch:    publish.NewEpoch(time.Now()),
 		ready:    make(chan struct{}, 1),
 		wake:     make(chan struct{}, 1),
 		hosts:    map[string]*host{},

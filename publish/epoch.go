@@ -1,4 +1,4 @@
-package outbox
+package publish
 
 import (
 	"crypto/rand"

@@ -1,0 +1,109 @@
+package collector
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sourcegraph/conc/panics"
+	"github.com/sourcegraph/conc/pool"
+
+	"service_manager/collector/change"
+	"service_manager/hosts/systemctl"
+	"service_manager/inventory"
+	"service_manager/publish"
+)
+
+// baseline is where the collector takes up a host again: the state that the outbox has of it.
+func (c *Collector) baseline(h inventory.Host) *change.Baseline {
+	var state change.State
+	if stored, ok := c.config.States[h.Name]; ok {
+		var err error
+		if state, err = change.Decode(stored); err != nil {
+			c.config.Log.Error("the stored state of a host is of no use; what it is now is taken without an event",
+				slog.String("host", h.Name), slog.Any("err", err))
+		}
+	}
+	return change.NewBaseline(state, c.config.Flapping)
+}
+
+// commit puts the events of w's last poll into the outbox, together with the state that they lead to, and returns when they are safe.
+// Where that fails nothing is lost: the next poll is compared with the same state as this one.
+func (s *schedule) commit(w *watch, a account) {
+	if s.config.Outbox == nil {
+		return
+	}
+	log := s.config.Log.With(slog.String("host", w.host.Name))
+	panicked := panics.Try(func() {
+		step := w.baseline.Compare(s.observation(w, a))
+		s.commits.note(log, step.Commit(func(state []byte, events []publish.Event) error {
+			return s.config.Outbox.Commit(w.host.Name, state, events)
+		}))
+	})
+	if panicked != nil {
+		log.Error("the changes of a host cannot be told", slog.Any("err", panicked.AsError()))
+	}
+}
+
+// observation is what the last poll of w said.
+func (s *schedule) observation(w *watch, a account) change.Poll {
+	p := change.Poll{Host: hostRef(w.host), Observed: a.ended, Outcome: w.outcome}
+	if w.err != nil {
+		p.Error = new(w.trouble(a.next))
+		return p
+	}
+	p.System, p.Snapshot = system(w.last), w.last
+	p.Asked = func(name string) bool {
+		return slices.Contains(w.host.Units, name) ||
+			slices.ContainsFunc(w.host.Globs, func(glob string) bool { return systemctl.MatchGlob(glob, name) })
+	}
+	return p
+}
+
+// forget tells of the hosts that the state file knows and the inventory does not have any more.
+func (c *Collector) forget(ctx context.Context) {
+	if c.config.Outbox == nil || c.config.Known == nil {
+		return
+	}
+	removals := pool.New().WithMaxGoroutines(256) // They wait for the disk together.
+	for host, stored := range c.config.States {
+		if c.config.Known(host) || ctx.Err() != nil {
+			continue
+		}
+		removals.Go(func() {
+			var events []publish.Event
+			if state, err := change.Decode(stored); err == nil {
+				events = append(events, state.Removed(time.Now()))
+			}
+			c.commits.note(c.config.Log.With(slog.String("host", host)), c.config.Outbox.Commit(host, nil, events))
+		})
+	}
+	removals.Wait()
+}
+
+// commits tells when the outbox begins to refuse what is committed, and when that is over: not each time.
+type commits struct {
+	mu      sync.Mutex
+	failing bool
+}
+
+func (c *commits) note(log *slog.Logger, err error) {
+	c.mu.Lock()
+	changed := c.failing != (err != nil)
+	c.failing = err != nil
+	c.mu.Unlock()
+	switch {
+	case !changed:
+	case err != nil:
+		log.Error("changes cannot be kept; they are looked for again with each poll", slog.Any("err", err))
+	default:
+		log.Info("changes are kept again")
+	}
+}
+
+// hostRef names a host in messages.
+func hostRef(h inventory.Host) publish.HostRef {
+	return publish.HostRef{Name: h.Name, Group: h.Group, Address: h.Address, Labels: h.Labels}
+}
