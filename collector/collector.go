@@ -65,7 +65,8 @@ type Config struct {
 	DialsPerJump int
 	// DialRate is how many hosts may be connected to per second. 0 means 200.
 	DialRate int
-	// Heartbeat is how often the collector puts a message about itself into the outbox. 0 means never.
+	// Heartbeat is how often Run puts a message about the collector itself into the outbox, beside those that it starts and stops. 0
+	// means no message of either kind.
 	Heartbeat time.Duration
 	// Version is the program's, for these messages.
 	Version string

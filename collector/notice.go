@@ -21,7 +21,7 @@ type standing struct {
 
 // notice puts one of the collector's own messages into the outbox.
 func (s *schedule) notice(event string) {
-	if s.config.Outbox == nil || s.once {
+	if s.config.Outbox == nil || s.config.Heartbeat <= 0 || s.once {
 		return
 	}
 	now := time.Now()

@@ -138,13 +138,13 @@ func (c *candidate) pattern() *knownhosts.Line {
 }
 
 // plan returns what is to be written, by file.
-func (k *keyRing) plan(hash bool) ([]change, error) {
-	var plan []change
-	in := func(file string) *change {
-		i := slices.IndexFunc(plan, func(c change) bool { return c.file == file })
+func (k *keyRing) plan(hash bool) ([]rewrite, error) {
+	var plan []rewrite
+	in := func(file string) *rewrite {
+		i := slices.IndexFunc(plan, func(r rewrite) bool { return r.file == file })
 		if i < 0 {
 			i = len(plan)
-			plan = append(plan, change{file: file})
+			plan = append(plan, rewrite{file: file})
 		}
 		return &plan[i]
 	}
@@ -175,7 +175,7 @@ func (k *keyRing) plan(hash bool) ([]change, error) {
 		plan[i].complete = func() { complete(written[plan[i].file]) }
 	}
 	// Old keys are gone from other files before the new one is known.
-	slices.SortStableFunc(plan, func(a, b change) int { return len(b.remove) - len(a.remove) })
+	slices.SortStableFunc(plan, func(a, b rewrite) int { return len(b.remove) - len(a.remove) })
 	return plan, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"service_manager/collector"
+	"service_manager/collector/change"
 	"service_manager/collector/outbox"
 	"service_manager/hosts"
 	"service_manager/inventory"
@@ -30,7 +31,9 @@ type sender interface {
 type pipeline struct {
 	inventory *inventory.Inventory
 	hosts     []inventory.Host
-	sender    sender // nil: the messages go nowhere
+	sender    sender        // nil: the messages go nowhere
+	state     string        // path of the state file; empty: what was told is known while the program runs
+	heartbeat time.Duration // of the collector's messages about itself; 0: none
 	observe   func(publish.Status)
 	trust     string // see hosts.Config
 	log       *slog.Logger
@@ -65,27 +68,34 @@ func (p pipeline) sweep(ctx context.Context) error {
 // do runs the collector and the sender side by side. It ends when poll does, which is early when the sender fails. Left says which
 // messages remained; the error is the sender's, else poll's.
 func (p pipeline) do(ctx context.Context, poll func(context.Context, *collector.Collector) error) (left, err error) {
+	box, err := p.open()
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if closing := box.Close(); closing != nil && exitOf(err) < exitOwn {
+			err = failed(exitOwn, closing)
+		}
+	}()
 	pool := hosts.New(hosts.Config{Trust: p.trust})
 	defer pool.Close()
-	box, err := outbox.Open(outbox.Config{Collector: p.inventory.Collector.Name, Log: p.log})
-	if err != nil {
-		return nil, failed(exitOwn, err)
-	}
-	defer func() { _ = box.Close() }() // In memory: nothing is written.
 	config := collector.Config{
 		Name:         p.inventory.Collector.Name,
-		Epoch:        box.Epoch(),
 		Hosts:        p.hosts,
 		Pool:         pool,
 		Parallel:     p.inventory.Collector.Parallel,
 		Dials:        p.inventory.Collector.Dials,
 		DialsPerJump: p.inventory.Collector.DialsPerJump,
 		DialRate:     p.inventory.Collector.DialRate,
+		Flapping:     change.Flapping{Burst: p.inventory.Collector.FlapBurst, Refill: p.inventory.Collector.FlapRefill},
+		Epoch:        box.Epoch(),
+		Heartbeat:    p.heartbeat,
+		Version:      buildVersion(),
 		Observe:      p.observe,
 		Log:          p.log,
 	}
 	if p.sender != nil {
-		config.Outbox = box
+		config.Outbox, config.States, config.Known = box, box.States(), p.known()
 	}
 	c, err := collector.New(config)
 	if err != nil {
@@ -119,6 +129,34 @@ func (p pipeline) do(ctx context.Context, poll func(context.Context, *collector.
 		// A write to a pipe that no one reads cannot be interrupted. The process ends, and the goroutine with it.
 		return nil, failed(exitOwn, errors.New("stdout does not take the messages: what reads it has stopped reading"))
 	}
+}
+
+// open opens the outbox.
+func (p pipeline) open() (*outbox.Outbox, error) {
+	broker := p.inventory.Broker
+	box, err := outbox.Open(outbox.Config{
+		Path:          p.state,
+		Collector:     p.inventory.Collector.Name,
+		MaxMessages:   broker.Outbox.MaxMessages,
+		MaxBytes:      broker.Outbox.MaxBytes,
+		UnroutableFor: broker.UnroutableFor,
+		StatusTTL:     broker.StatusTTL,
+		MaxBody:       maxBody,
+		Log:           p.log,
+	})
+	if err != nil {
+		return nil, failed(exitOwn, err)
+	}
+	return box, nil
+}
+
+// known tells the hosts of the inventory, whether they are selected or not.
+func (p pipeline) known() func(host string) bool {
+	names := make(map[string]bool, len(p.inventory.Hosts))
+	for _, h := range p.inventory.Hosts {
+		names[h.Name] = true
+	}
+	return func(host string) bool { return names[host] }
 }
 
 // drain waits until the outbox is empty: for a while, and no longer than a moment after ctx has ended.

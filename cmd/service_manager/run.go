@@ -19,11 +19,14 @@ func (a *app) runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [flags] [SELECTOR…]",
 		Short: "Collect and publish until told to stop",
-		Long: `Run reads every host of the inventory at its interval and publishes one status message per poll.
-A host that cannot be read has a message too: with its outcome, the reason, and the last known states.
+		Long: `Run reads every host of the inventory at its interval and publishes one status message per poll,
+and one event per change. A host that cannot be read has a message too: with its outcome, the
+reason, and the last known states.
 
-A broker that is away is waited for; meanwhile the newest status of each host is kept. SIGTERM
-or Ctrl-C ends it within 10 seconds.
+A broker that is away is waited for; meanwhile events are kept in the state file, and the newest
+status of each host in memory. The state file also holds what was last told of each host, so that
+what changed while run was not running is an event too. SIGTERM or Ctrl-C ends it within 10 seconds;
+what the broker has not confirmed then stays in the file.
 
 ` + aboutSelectors,
 		Example: `  service_manager run -i inventory.toml
@@ -48,7 +51,10 @@ func (a *app) run(ctx context.Context, selectors []string, once, dryRun bool) er
 		log.Warn("inventory", slog.String("notice", notice))
 	}
 	var seen tally
-	p := pipeline{inventory: inv, hosts: selected, trust: a.howToTrust(), log: log}
+	p := pipeline{inventory: inv, hosts: selected, trust: a.howToTrust(), heartbeat: inv.Collector.Interval, log: log}
+	if !dryRun {
+		p.state = inv.Collector.State
+	}
 	if p.sender, err = a.sender(inv, log, once, dryRun); err != nil {
 		return err
 	}

@@ -153,17 +153,17 @@ func (a *app) trustAll(ctx context.Context, keys *keyRing, flags trustFlags) err
 		if err := a.agree(ctx, keys, plan, flags); err != nil {
 			return err
 		}
-		for _, change := range plan {
-			if err := change.write(); err != nil {
+		for _, file := range plan {
+			if err := file.write(); err != nil {
 				return failed(exitOwn, err)
 			}
-			fmt.Fprintln(a.stderr, change.said())
+			fmt.Fprintln(a.stderr, file.said())
 		}
 	}
 }
 
 // agree asks whether to do what is planned. The error says that it is not to be done.
-func (a *app) agree(ctx context.Context, keys *keyRing, plan []change, flags trustFlags) error {
+func (a *app) agree(ctx context.Context, keys *keyRing, plan []rewrite, flags trustFlags) error {
 	if flags.yes {
 		return nil
 	}
@@ -177,8 +177,8 @@ func (a *app) agree(ctx context.Context, keys *keyRing, plan []change, flags tru
 		}
 	}
 	questions := make([]string, 0, len(plan))
-	for _, change := range plan {
-		questions = append(questions, change.question())
+	for _, file := range plan {
+		questions = append(questions, file.question())
 	}
 	question := strings.Join(questions, ", and ") + "?"
 	yes, err := a.ask(ctx, strings.ToUpper(question[:1])+question[1:])
@@ -193,8 +193,8 @@ func (a *app) agree(ctx context.Context, keys *keyRing, plan []change, flags tru
 	return nil
 }
 
-// A change is what is to be written to one known_hosts file.
-type change struct {
+// A rewrite is what is to be written to one known_hosts file.
+type rewrite struct {
 	file     string
 	add      []knownhosts.Entry // of hosts whose key was not known
 	replace  []knownhosts.Entry // of hosts that have another key there, or in another file
@@ -203,41 +203,41 @@ type change struct {
 }
 
 // write does what is planned.
-func (c change) write() error {
-	if len(c.remove) > 0 {
-		if err := knownhosts.Remove(c.file, c.remove...); err != nil {
+func (r rewrite) write() error {
+	if len(r.remove) > 0 {
+		if err := knownhosts.Remove(r.file, r.remove...); err != nil {
 			return err
 		}
 	}
-	if len(c.replace) > 0 {
-		if err := knownhosts.Replace(c.file, c.replace...); err != nil {
+	if len(r.replace) > 0 {
+		if err := knownhosts.Replace(r.file, r.replace...); err != nil {
 			return err
 		}
 	}
-	if len(c.add) > 0 {
-		if err := knownhosts.Add(c.file, c.add...); err != nil {
+	if len(r.add) > 0 {
+		if err := knownhosts.Add(r.file, r.add...); err != nil {
 			return err
 		}
 	}
-	c.complete()
+	r.complete()
 	return nil
 }
 
 // question continues "…?", and said is its answer afterwards.
-func (c change) question() string { return c.words("add", "replace", "remove") }
+func (r rewrite) question() string { return r.words("add", "replace", "remove") }
 
-func (c change) said() string { return c.words("added", "replaced", "removed") }
+func (r rewrite) said() string { return r.words("added", "replaced", "removed") }
 
-func (c change) words(add, replace, remove string) string {
+func (r rewrite) words(add, replace, remove string) string {
 	var words []string
-	if n := len(c.add); n > 0 {
-		words = append(words, fmt.Sprintf("%s %s to %s", add, count(n, "key"), c.file))
+	if n := len(r.add); n > 0 {
+		words = append(words, fmt.Sprintf("%s %s to %s", add, count(n, "key"), r.file))
 	}
-	if n := len(c.replace); n > 0 {
-		words = append(words, fmt.Sprintf("%s the keys of %s in %s", replace, count(n, "host"), c.file))
+	if n := len(r.replace); n > 0 {
+		words = append(words, fmt.Sprintf("%s the keys of %s in %s", replace, count(n, "host"), r.file))
 	}
-	if n := len(c.remove); n > 0 {
-		words = append(words, fmt.Sprintf("%s the old keys of %s from %s", remove, count(n, "host"), c.file))
+	if n := len(r.remove); n > 0 {
+		words = append(words, fmt.Sprintf("%s the old keys of %s from %s", remove, count(n, "host"), r.file))
 	}
 	return strings.Join(words, ", ")
 }

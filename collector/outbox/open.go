@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"service_manager/publish"
 )
 
 // openState opens the state file at path, whose lock is held, or makes it.
