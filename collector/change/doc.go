@@ -33,7 +33,8 @@
 //
 // Units are told apart by the name that they were asked for, so that an alias that comes to stand for another unit is a change of
 // Name. A unit that is asked for under several names counts once, under its primary name where that is among them. What is told to
-// be gone, by not-found or by a null, is not told again in the other way.
+// be gone, by not-found or by a null, is not told again in the other way. How often a unit was started anew is a lower bound; where
+// someone runs systemctl reset-failed on a unit that is up, and it restarts automatically before the next poll, it is one too many.
 //
 // # Flapping
 //

@@ -96,7 +96,8 @@ func TestFailuresAreNotSuppressed(t *testing.T) {
 	}
 }
 
-// TestBackAtTheBaseline has a burst that ends where it began: there is nothing to tell. Its count is told with the next change, until the bucket is full.
+// TestBackAtTheBaseline has a burst that ends where it began: there is nothing to tell. Its count is told with the next change, until
+// the bucket is full.
 func TestBackAtTheBaseline(t *testing.T) {
 	t.Parallel()
 	for wait, want := range map[time.Duration]string{
@@ -159,7 +160,8 @@ func TestFailedCommitTakesNothing(t *testing.T) {
 	s.failing = true
 	flap(s, 20)
 	s.failing = false
-	if got := flap(s, 1); len(got) != 1 || strings.Contains(got[0], "suppressed") || s.baseline.buckets["api.service"].full != s.now.Add(8*time.Second) {
+	got := flap(s, 1)
+	if len(got) != 1 || strings.Contains(got[0], "suppressed") || s.baseline.buckets["api.service"].full != s.now.Add(8*time.Second) {
 		t.Errorf("told %q, bucket %v", got, s.baseline.buckets)
 	}
 }

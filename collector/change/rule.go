@@ -66,7 +66,7 @@ const queueState = 254
 // sure: stopping a unit that waits for its automatic restart, and starting it again, does not reset it (service_stop and service_start
 // in systemd's src/core/service.c). It rises when a restart is queued: that begins later, with an invocation of its own, or never.
 func restarts(before, after *Unit, systemd int) int {
-	if after.Invocation != "" && after.Invocation == before.Invocation {
+	if !before.listed() || after.Invocation != "" && after.Invocation == before.Invocation {
 		return 0
 	}
 	rose := begun(after) - begun(before)

@@ -174,7 +174,18 @@ func sequences() []sequence {
 			when(func(s *scene) { *s = *withUnits(s) }),
 		}, []string{
 			"unit.missing oneshot.service: active/exited > null",
-			"unit.appeared oneshot.service: null > active/exited, restarts 1",
+			"unit.appeared oneshot.service: null > active/exited",
+		}},
+		{"no longer listed, then not-found, then installed", polls{
+			when(func(s *scene) { s.drop(oneshot); s.asked = []string{oneshot} }),
+			when(func(s *scene) {
+				*s = *withUnits(s)
+				s.set(oneshot, "LoadState=not-found", "ActiveState=inactive", "SubState=dead")
+			}),
+			set(oneshot, "LoadState=loaded"),
+		}, []string{
+			"unit.missing oneshot.service: active/exited > null",
+			"unit.appeared oneshot.service: null > inactive/dead",
 		}},
 		{"no longer asked for, and asked for again", polls{
 			when(func(s *scene) { s.drop(oneshot, crashloop) }),

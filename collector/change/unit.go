@@ -2,7 +2,7 @@ package change
 
 import (
 	"cmp"
-	"slices"
+	"sort"
 	"strings"
 
 	"service_manager/hosts/systemctl"
@@ -82,7 +82,7 @@ func unitOf(u *systemctl.Unit) Unit {
 
 // storable returns u as it comes back from the state file, which holds JSON: all of it UTF-8, as systemd has it anyway. Else it would
 // be another unit when the collector starts again.
-func (u Unit) storable() Unit {
+func storable(u Unit) Unit {
 	for _, word := range []*string{&u.Alias, &u.Name, &u.Load, &u.Active, &u.Sub, &u.File, &u.Result, &u.Invocation, &u.ExitCode} {
 		*word = strings.ToValidUTF8(*word, "\uFFFD")
 	}
@@ -133,7 +133,7 @@ func known(word string) *string {
 
 // find returns where the unit with that key is among units, which are sorted by it.
 func find(units []Unit, key string) (int, bool) {
-	return slices.BinarySearchFunc(units, key, func(u Unit, key string) int { return strings.Compare(u.key(), key) })
+	return sort.Find(len(units), func(i int) int { return strings.Compare(key, units[i].key()) })
 }
 
 func byKey(a, b Unit) int { return strings.Compare(a.key(), b.key()) }

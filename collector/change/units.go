@@ -12,7 +12,10 @@ import (
 func (s *Step) compareUnits(p *Poll) {
 	known, shown := s.baseline.state.Units, p.Snapshot.Units
 	var few [128]bool // So that most hosts need none from the heap.
-	seen := append(few[:0], make([]bool, len(known))...)
+	seen := few[:]
+	if len(known) > len(few) {
+		seen = make([]bool, len(known))
+	}
 	rest := len(known)
 	var fresh []Unit
 	for i := range shown {
@@ -23,12 +26,12 @@ func (s *Step) compareUnits(p *Poll) {
 		at, found := find(known, now.key())
 		switch {
 		case !found:
-			fresh = append(fresh, now.storable())
+			fresh = append(fresh, storable(now))
 		case !seen[at]:
 			seen[at] = true
 			rest--
 			if now != known[at] {
-				s.compareUnit(p, at, now.storable(), &shown[i])
+				s.compareUnit(p, at, storable(now), &shown[i])
 			}
 		}
 	}
