@@ -28,38 +28,50 @@ type link struct {
 	closeSoon func()
 }
 
-// dial connects, sees to the exchange and opens the channel to publish on. Config, TLS and SASL are new each time: amqp091 writes into
-// them, and files may have changed.
+// dial connects, sees to the exchange and opens the channel to publish on.
 func (p *Publisher) dial(ctx context.Context, b broker) (l *link, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, errNoAnswer)
-	defer cancel()
-	tlsConfig, err := p.cfg.tlsConfig(b)
+	err = connect(ctx, p.cfg, b, func(conn *amqp.Connection, raw *rawConn) error {
+		l, err = p.open(conn, raw)
+		return err
+	})
 	if err != nil {
 		return nil, err
+	}
+	return l, nil
+}
+
+// connect connects to b and opens with the connection what is wanted of it. Config, TLS and SASL are new each time: amqp091 writes into
+// them, and files may have changed.
+func connect(ctx context.Context, cfg Config, b broker, open func(*amqp.Connection, *rawConn) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, errNoAnswer)
+	defer cancel()
+	tlsConfig, err := cfg.tlsConfig(b)
+	if err != nil {
+		return err
 	}
 	var raw *rawConn
 	config := amqp.Config{
 		Vhost:           b.uri.Vhost,
-		Heartbeat:       p.cfg.Heartbeat,
+		Heartbeat:       cfg.Heartbeat,
 		TLSClientConfig: tlsConfig,
-		Properties:      p.cfg.properties(),
+		Properties:      cfg.properties(),
 		Dial: func(network, addr string) (net.Conn, error) {
-			raw, err = dialRaw(ctx, network, addr, p.cfg.WriteTimeout)
+			raw, err = dialRaw(ctx, network, addr, cfg.WriteTimeout)
 			if err != nil {
 				return nil, err
 			}
 			return raw, nil
 		},
 	}
-	if p.cfg.External {
+	if cfg.External {
 		config.SASL = []amqp.Authentication{&amqp.ExternalAuth{}}
 	}
 	conn, err := amqp.DialConfig(b.url, config)
 	if raw == nil {
-		return nil, err
+		return err
 	}
 	if err == nil {
-		l, err = p.open(conn, raw)
+		err = open(conn, raw)
 	}
 	// No call of amqp091 above has a timeout of its own; ctx ends them by closing the socket.
 	if !raw.unwatch() {
@@ -67,9 +79,8 @@ func (p *Publisher) dial(ctx context.Context, b broker) (l *link, err error) {
 	}
 	if err != nil {
 		_ = raw.Close()
-		return nil, err
 	}
-	return l, nil
+	return err
 }
 
 // open sees to the exchange and opens the channel.
