@@ -49,7 +49,7 @@ func (p *parser) bindings(l list) []string {
 	}
 	patterns := make([]string, 0, len(l.v))
 	for _, t := range l.v {
-		if err := checkBinding(t.v); err != nil {
+		if err := CheckBinding(t.v); err != nil {
 			p.mistake(t.at, "binding %q %v", t.v, err)
 		}
 		patterns = append(patterns, t.v)
@@ -57,29 +57,37 @@ func (p *parser) bindings(l list) []string {
 	return patterns
 }
 
-// checkBinding finds patterns that can match no routing key that this program sends, which are three words each.
-func checkBinding(pattern string) error {
+// keyWords is how many words each routing key of this program has: kind, group and host.
+const keyWords = 3
+
+// CheckBinding finds patterns that can match no routing key that this program sends, which are three words each. Its errors go on
+// after the pattern.
+func CheckBinding(pattern string) error {
 	words := strings.Split(pattern, ".")
-	many := false
+	many, least := false, 0
 	for _, word := range words {
 		switch {
 		case word == "#":
 			many = true
+			continue
 		case word == "*":
 		case strings.ContainsAny(word, "*#"):
 			return errors.New("has a * or # within a word; each stands for whole words")
 		case !isName(word):
 			return errors.New("has an empty word, or a character that no routing key has")
 		}
+		least++
 	}
 	first := words[0]
 	switch {
 	case len(pattern) > maxRoutingKey:
 		return fmt.Errorf("has %d bytes; AMQP allows %d", len(pattern), maxRoutingKey)
 	case first != "*" && first != "#" && first != "status" && first != "event" && first != "collector":
-		return errors.New("begins with no kind of message; write status, event, collector, * or #")
-	case !many && len(words) != 3:
-		return errors.New("has not the three words kind.group.host; a dot in a name is _ there, and # stands for any number of words")
+		return errors.New("begins with no kind of message; write status, event, collector, * or #, as in *.*.HOST")
+	case least > keyWords:
+		return fmt.Errorf("has %d words, but each routing key three, kind.group.host; a dot in a name is _ there", least)
+	case !many && least < keyWords:
+		return errors.New("has not the three words kind.group.host; * stands for one word, # for any number of words")
 	}
 	return nil
 }
