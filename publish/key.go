@@ -23,3 +23,26 @@ func RoutingKey(kind, group, host string) string {
 func word(s string) string {
 	return strings.ReplaceAll(s, ".", "_")
 }
+
+// Matches reports whether a binding with pattern lets a topic exchange route key: "*" stands for one word, "#" for any number of words,
+// also none.
+func Matches(pattern, key string) bool {
+	return matchWords(strings.Split(pattern, "."), strings.Split(key, "."))
+}
+
+func matchWords(pattern, key []string) bool {
+	for i, p := range pattern {
+		switch {
+		case p == "#":
+			for skip := range len(key) - i + 1 {
+				if matchWords(pattern[i+1:], key[i+skip:]) {
+					return true
+				}
+			}
+			return false
+		case i == len(key) || p != "*" && p != key[i]:
+			return false
+		}
+	}
+	return len(pattern) == len(key)
+}

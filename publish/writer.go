@@ -30,16 +30,7 @@ func (w *Writer) Run(ctx context.Context, src Source) error {
 			}
 			continue
 		}
-		key, err := json.Marshal(m.Key)
-		if err != nil {
-			src.Settle(m, Invalid)
-			continue
-		}
-		line = append(line[:0], `{"routing_key":`...)
-		line = append(line, key...)
-		line = append(line, `,"body":`...)
-		line = append(line, m.Body...)
-		line = append(line, "}\n"...)
+		line = AppendLine(line[:0], m.Key, m.Body)
 		if _, err := w.w.Write(line); err != nil {
 			src.Settle(m, Lost)
 			return fmt.Errorf("writing the message of host %q: %w", m.Host, err)
@@ -47,4 +38,14 @@ func (w *Writer) Run(ctx context.Context, src Source) error {
 		src.Settle(m, Confirmed)
 	}
 	return nil
+}
+
+// AppendLine appends a message as a Writer writes it: {"routing_key": …, "body": {…}} and a newline. The body is JSON on one line.
+func AppendLine(line []byte, key string, body []byte) []byte {
+	word, _ := json.Marshal(key) // It makes any string JSON.
+	line = append(line, `{"routing_key":`...)
+	line = append(line, word...)
+	line = append(line, `,"body":`...)
+	line = append(line, body...)
+	return append(line, "}\n"...)
 }
