@@ -11,4 +11,7 @@
 // Keeping what is not confirmed, and the order of messages that need one, is the Source's part.
 //
 // A Writer is the same for a file or pipe: JSON lines instead of a broker.
+//
+// A Subscriber receives messages through a temporary queue, for people who look on. What is sent while it has no connection it misses,
+// and says so.
 package publish

@@ -75,7 +75,7 @@ Exit codes: 0 all fine; 1 a unit is failed or missing; 2 a host could not be rea
 		return failed(exitUsage, fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath()))
 	})
 	root.AddCommand(a.runCommand(), a.statusCommand(), a.checkCommand(), a.doctorCommand(), a.trustCommand(), a.authorizedKeysCommand(),
-		a.demoCommand(), a.versionCommand())
+		a.tailCommand(), a.demoCommand(), a.versionCommand())
 	return root
 }
 
