@@ -1,11 +1,8 @@
 package publish
 
 import (
-	"bytes"
 	"encoding/json"
 	"math"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -49,20 +46,7 @@ func TestStatusGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, err := os.ReadFile(filepath.Join("testdata", file))
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got bytes.Buffer
-			if err := json.Indent(&got, m.Body, "", "  "); err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got.String()+"\n"); diff != "" {
-				t.Error("-want +got:\n" + diff)
-			}
-			if bytes.ContainsRune(m.Body, '\n') {
-				t.Error("the body has more than one line")
-			}
+			checkGolden(t, file, m)
 		})
 	}
 }
