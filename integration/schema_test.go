@@ -4,8 +4,10 @@ package integration
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,6 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"service_manager/publish"
 )
 
 // A contract is what consumers are promised: the schemas of the bodies, by kind, and what belongs to each beside the body.
@@ -147,6 +151,56 @@ func (c contract) await(t *testing.T, messages *consumer, wanted ...string) {
 	for timeout := time.After(patience); len(missing) > 0; {
 		what := strings.Join(slices.Sorted(maps.Keys(missing)), ", ")
 		delete(missing, c.check(t, messages.next(t, timeout, what).Delivery).sighting())
+	}
+}
+
+// goldens are messages of every shape, as the tests of publish have them.
+func goldens(t *testing.T) []publish.Message {
+	t.Helper()
+	files, err := filepath.Glob("../publish/testdata/*.golden.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []publish.Message
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Base(file)
+		var body interface {
+			Message() (publish.Message, error)
+		} = new(publish.Notice)
+		if strings.HasPrefix(name, "status") {
+			body = new(publish.Status)
+		} else if strings.HasPrefix(name, "event") {
+			body = new(publish.Event)
+		}
+		if err := json.Unmarshal(text, body); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		m, err := body.Message()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
+// Also what the stack's hosts never do: a gap, say.
+func TestContractOfEveryShape(t *testing.T) {
+	c, d, src, mm := newContract(t), newDesk(t), newTray(t), goldens(t)
+	q := d.bind(t, "#", nil)
+	start(t, publish.Config{URLs: []string{brokerURL(t)}, Exchange: d.exchange}, src)
+	src.put(mm...)
+	src.awaitConfirmed(len(mm))
+	for range mm {
+		m, ok, err := d.ch.Get(q, true)
+		if err != nil || !ok {
+			t.Fatalf("of %d messages too few are in the queue: %v", len(mm), err)
+		}
+		c.check(t, m)
 	}
 }
 
