@@ -93,7 +93,9 @@ func (f *fieldTrip) start(t *testing.T, binary string) {
 			if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
 				t.Errorf("%v: %s", err, lines.Text())
 			}
-			f.statuses <- line.Body
+			if line.Body.Type == publish.KindStatus {
+				f.statuses <- line.Body
+			}
 		}
 	}()
 	t.Cleanup(func() {

@@ -150,7 +150,7 @@ func TestConsumersOfTheReadme(t *testing.T) {
 	}
 }
 
-// story is what a collector might send of one host in the worst of times, and what a consumer makes of it.
+// story is what a collector might send of one host in the worst of times, and what the examples print of it.
 func story() ([]publish.Message, []string) {
 	const old, anew = "20261122T090000.000Z-zzzzzzzz", "20261122T100000.000Z-aaaaaaaa"
 	host := publish.HostRef{Name: "readme-01", Group: "readme"}
@@ -171,39 +171,41 @@ func story() ([]publish.Message, []string) {
 		}
 		return must(e.Message())
 	}
-	return []publish.Message{
-			status(old, 16, "ok", "active"), // Not missed: we were not there.
-			event(old, 17, publish.UnitFailed, "failed"),
-			event(old, 17, publish.UnitFailed, "failed"),       // Again.
-			event(old, 19, publish.UnitRecovered, "active"),    // 18 is missing.
-			status(old, 20, "ok", "inactive"),                  // 20 is missing.
-			status(old, 19, "timeout", "failed"),               // No news of units.
-			event(old, 21, "unit.frozen", "frozen"),            // A kind that no one has heard of yet.
-			event(old, 19, publish.UnitRecovered, "active"),    // Again, after a crash of the collector,
-			event(old, 21, "unit.frozen", "frozen"),            // with all that followed.
-			event(old, 24, publish.Gap, ""),                    // 22 and 23 were dropped.
-			event(old, 25, publish.UnitMissing, ""),            // By a glob: it is not listed any more.
-			event(old, 26, publish.HostRemoved, ""),            //
-			status(anew, 0, "ok", "active"),                    // The state file was lost.
-			event(old, 27, publish.UnitFailed, "failed"),       // Late.
-			event(anew, 1, publish.UnitFailed, "failed"),       //
-			event(anew, 2, publish.UnitRecovered, "recovered"), //
-		}, []string{
-			"readme-01: a.service is active",
-			"readme-01: unit.failed: a.service is failed",
-			"readme-01: missed events 18 to 18; the next status has the truth",
-			"readme-01: unit.recovered: a.service is active",
-			"readme-01: missed events 20 to 20; the next status has the truth",
-			"readme-01: a.service is inactive",
-			"readme-01: unit.frozen: a.service is frozen",
-			"readme-01: missed events 22 to 23; the next status has the truth",
-			"readme-01: gap",
-			"readme-01: unit.missing: a.service is gone",
-			"readme-01: host.removed",
-			"readme-01: a.service is active",
-			"readme-01: unit.failed: a.service is failed",
-			"readme-01: unit.recovered: a.service is recovered",
-		}
+	sent := []publish.Message{
+		status(old, 16, "ok", "active"), // Not missed: we were not there.
+		event(old, 17, publish.UnitFailed, "failed"),
+		event(old, 17, publish.UnitFailed, "failed"),    // Again.
+		event(old, 19, publish.UnitRecovered, "active"), // 18 is missing.
+		status(old, 20, "ok", "inactive"),               // 20 is missing.
+		status(old, 19, "timeout", "failed"),            // No news of units.
+		event(old, 21, "unit.frozen", "frozen"),         // A kind that no one has heard of yet.
+		event(old, 19, publish.UnitRecovered, "active"), // Again, after a crash of the collector,
+		event(old, 21, "unit.frozen", "frozen"),         // with all that followed.
+		event(old, 24, publish.Gap, ""),                 // 22 and 23 were dropped.
+		event(old, 25, publish.UnitMissing, ""),         // By a glob: it is not listed any more.
+		event(old, 26, publish.HostRemoved, ""),
+		status(anew, 0, "ok", "active"),              // The state file was lost.
+		event(old, 27, publish.UnitFailed, "failed"), // Late.
+		event(anew, 1, publish.UnitFailed, "failed"),
+		event(anew, 2, publish.UnitRecovered, "recovered"),
+	}
+	printed := []string{
+		"readme-01: a.service is active",
+		"readme-01: unit.failed: a.service is failed",
+		"readme-01: missed events 18 to 18; the next status has the truth",
+		"readme-01: unit.recovered: a.service is active",
+		"readme-01: missed events 20 to 20; the next status has the truth",
+		"readme-01: a.service is inactive",
+		"readme-01: unit.frozen: a.service is frozen",
+		"readme-01: missed events 22 to 23; the next status has the truth",
+		"readme-01: gap",
+		"readme-01: unit.missing: a.service is gone",
+		"readme-01: host.removed",
+		"readme-01: a.service is active",
+		"readme-01: unit.failed: a.service is failed",
+		"readme-01: unit.recovered: a.service is recovered",
+	}
+	return sent, printed
 }
 
 func must(m publish.Message, err error) publish.Message {

@@ -59,7 +59,9 @@ func start(t *testing.T, hosts []inventory.Host, interval time.Duration, observe
 			if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
 				t.Errorf("a line that is no message: %v: %s", err, lines.Bytes())
 			}
-			observe(line.Body)
+			if line.Body.Type == publish.KindStatus {
+				observe(line.Body)
+			}
 		}
 	})
 	t.Cleanup(func() {
