@@ -14,6 +14,7 @@
 //
 // A Subscriber receives messages through a temporary queue, for people who look on. What is sent while it has no connection it misses,
 // and says so.
+//
 // The folder schema has JSON Schemas of the messages, for consumers in any language. A Go program that imports this package for its
 // types links the AMQP client with it, but no ssh and nothing else of this module.
 package publish

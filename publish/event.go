@@ -45,7 +45,8 @@ type Event struct {
 	// Suppressed is how many polls with changes of the unit were folded into this event, because it changed too often.
 	Suppressed int `json:"suppressed"`
 	// Before and After are what was last told of the unit or host, and what is so now. Of one unit, an event's Before is always the
-	// After of the one before. Both are null in a gap, After also when the host was removed or the unit is no longer listed.
+	// After of the one before. Both are null in a gap, After also when the host was removed or the unit is no longer listed, and Before
+	// in what follows on that.
 	Before *EventState `json:"before"`
 	After  *EventState `json:"after"`
 	Gap    *GapInfo    `json:"gap"` // Null but in a gap.
