@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 
@@ -39,11 +40,12 @@ type contents struct {
 	hosts  map[string]*host
 	states map[string][]byte
 	last   uint64 // The greatest id of an event.
+	size   int64  // Of the file, in bytes.
+	wasted int64  // How many of those hold nothing.
 }
 
-// readContents checks the whole file and returns what is in it. Each value goes to visit as it is stored, where it is good until visit returns. An
-// error is of visit, or wraps errDamaged or errNewer, or is the reason why the file cannot be opened.
-func readContents(path string, begin func(epoch string) error, visit func(bucket string, key, sealed []byte) error) (*contents, error) {
+// readFile checks a whole state file and returns what is in it.
+func readFile(path string) (*contents, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -53,7 +55,13 @@ func readContents(path string, begin func(epoch string) error, visit func(bucket
 	if err != nil {
 		return nil, err
 	}
-	p, err := openPages(f, info.Size())
+	return readContents(f, info.Size(), func(string, []byte, []byte) error { return nil })
+}
+
+// readContents is readFile for a file of so many bytes. Each value goes to visit as it is stored, where it is good until visit returns. An error is of visit,
+// or wraps errDamaged or errNewer.
+func readContents(f io.ReaderAt, size int64, visit func(bucket string, key, sealed []byte) error) (*contents, error) {
+	p, err := openPages(f, size)
 	if err != nil {
 		return nil, err
 	}
@@ -65,10 +73,11 @@ func readContents(path string, begin func(epoch string) error, visit func(bucket
 	if err := c.readMeta(p, buckets[metaBucket]); err != nil {
 		return nil, err
 	}
-	if err := begin(c.epoch); err != nil {
+	if err := c.readBuckets(p, buckets, visit); err != nil {
 		return nil, err
 	}
-	return c, c.readBuckets(p, buckets, visit)
+	c.size, c.wasted = size, size-p.used()
+	return c, nil
 }
 
 // readMeta reads the format first: of a newer one nothing else is known.

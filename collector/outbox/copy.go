@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"errors"
 	"os"
 
 	"go.etcd.io/bbolt"
@@ -9,24 +10,47 @@ import (
 // copyBytes is how much of a copy is written in one transaction, which holds it in memory.
 const copyBytes = 4 << 20
 
-// A copier writes a new state file, without syncs, value by value as they are stored. Its errors are copyErrors.
+// replace puts a copy of the state file, which was checked, in its place. Should it fail the file is as it was.
+func replace(path string, c *contents) error {
+	db, err := create(path+".new", c.epoch)
+	if err != nil {
+		return err
+	}
+	if err := copyTo(db, path); err != nil {
+		return errors.Join(err, db.Close(), os.Remove(path+".new"))
+	}
+	return install(db, path)
+}
+
+// copyTo copies the state file at path, value by value as they are stored, without syncs.
+func copyTo(db *bbolt.DB, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // Nothing was written.
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	to := copier{db: db}
+	c, err := readContents(f, info.Size(), to.put)
+	if err != nil {
+		return errors.Join(err, to.rollback())
+	}
+	if err := to.commit(); err != nil {
+		return err
+	}
+	return db.Update(func(tx *bbolt.Tx) error { return putMeta(tx, sumsKey, c.sums.encode()) })
+}
+
+// A copier writes values in the order of their keys, a few megabytes at a time.
 type copier struct {
 	db    *bbolt.DB
-	tx    *bbolt.Tx
-	bytes int // In tx.
+	tx    *bbolt.Tx // Nil between transactions.
+	bytes int       // In tx.
 }
 
-// begin makes the file.
-func (c *copier) begin(path, epoch string) error {
-	db, err := create(path, epoch)
-	if err != nil {
-		return &copyError{err}
-	}
-	c.db = db
-	return nil
-}
-
-// put takes the values of a bucket in the order of their keys.
 func (c *copier) put(bucket string, key, sealed []byte) error {
 	if c.bytes >= copyBytes {
 		if err := c.commit(); err != nil {
@@ -36,17 +60,14 @@ func (c *copier) put(bucket string, key, sealed []byte) error {
 	if c.tx == nil {
 		tx, err := c.db.Begin(true)
 		if err != nil {
-			return &copyError{err}
+			return err
 		}
 		c.tx = tx
 	}
 	b := c.tx.Bucket([]byte(bucket))
 	b.FillPercent = appendFill
 	c.bytes += len(key) + len(sealed)
-	if err := b.Put(key, append([]byte(nil), sealed...)); err != nil {
-		return &copyError{err}
-	}
-	return nil
+	return b.Put(key, append([]byte(nil), sealed...)) // Until the commit.
 }
 
 func (c *copier) commit() error {
@@ -55,30 +76,12 @@ func (c *copier) commit() error {
 	}
 	tx := c.tx
 	c.tx, c.bytes = nil, 0
-	if err := tx.Commit(); err != nil {
-		return &copyError{err}
-	}
-	return nil
+	return tx.Commit()
 }
 
-// end completes the file, which is to be synced.
-func (c *copier) end(s sums) error {
-	if err := c.commit(); err != nil {
-		return err
+func (c *copier) rollback() error {
+	if c.tx == nil {
+		return nil
 	}
-	if err := c.db.Update(func(tx *bbolt.Tx) error { return putMeta(tx, sumsKey, s.encode()) }); err != nil {
-		return &copyError{err}
-	}
-	return nil
-}
-
-// abandon removes what there is of the file.
-func (c *copier) abandon(path string) {
-	if c.tx != nil {
-		_ = c.tx.Rollback()
-	}
-	if c.db != nil {
-		_ = c.db.Close() // Nothing of it is wanted.
-	}
-	_ = os.Remove(path) // As above; the next Open removes it too.
+	return c.tx.Rollback()
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -113,58 +114,95 @@ func TestUndamaged(t *testing.T) {
 	}
 }
 
+// intact reads a file, of which it must get all or nothing.
+func intact(t *testing.T, what string, file []byte, want []string) bool {
+	t.Helper()
+	got, whole := outbox.Read(file)
+	if whole && !slices.Equal(got, want) {
+		t.Errorf("%s: passes for whole with %d of %d values", what, len(got), len(want))
+	}
+	return whole
+}
+
 func TestTruncated(t *testing.T) {
 	file, want := fill(t, 40)
+	all, _ := outbox.Read(file)
 	whole := 0
+	for n := range len(file) {
+		if n%61 == 0 && intact(t, fmt.Sprintf("%d of %d bytes", n, len(file)), file[:n], all) {
+			whole++
+		}
+	}
+	if whole == len(file)/61+1 {
+		t.Error("truncation is never seen")
+	}
 	lengths := []int{0, 1, 15, 16, 80, 81, 4095, 4096, 4097, 8191, 8192, len(file) - 1}
-	for n := 0; n < len(file); n += 1531 {
+	for n := 0; n < len(file); n += len(file) / 30 {
 		lengths = append(lengths, n)
 	}
 	for _, n := range lengths {
-		if reopened(t, fmt.Sprintf("%d of %d bytes", n, len(file)), file[:n], want) {
-			whole++
-		}
-	}
-	t.Logf("of %d lengths %d have all of it", len(lengths), whole)
-	if whole == len(lengths) {
-		t.Error("truncation is never seen")
+		reopened(t, fmt.Sprintf("%d of %d bytes", n, len(file)), file[:n], want)
 	}
 }
 
+// Random bytes are changed; a third of them where all of the structure is, and many to small numbers, which are page ids.
 func TestFlippedBytes(t *testing.T) {
 	file, want := fill(t, 40)
+	all, _ := outbox.Read(file)
 	r := rand.New(rand.NewPCG(1, 2))
 	whole := 0
-	const cases = 600
+	const cases = 3000
 	for i := range cases {
 		damaged := bytes.Clone(file)
 		at, to := r.IntN(len(file)), byte(r.IntN(256))
-		if i%3 == 0 { // In the first pages, where all of the structure is.
-			at = r.IntN(3 * 4096)
+		if i%3 == 0 {
+			at = r.IntN(len(file)/4096)*4096 + r.IntN(64)
 		}
-		if i%5 == 0 { // Small numbers, which are likely page ids.
-			to = byte(r.IntN(16))
+		if i%5 == 0 {
+			to = byte(r.IntN(len(file) / 4096))
 		}
 		damaged[at] = to
-		if reopened(t, fmt.Sprintf("case %d: byte %d of %d from %d to %d", i, at, len(file), file[at], to), damaged, want) {
+		what := fmt.Sprintf("case %d: byte %d of %d from %d to %d", i, at, len(file), file[at], to)
+		if intact(t, what, damaged, all) {
 			whole++
+		}
+		if i%30 == 0 {
+			reopened(t, what, damaged, want)
 		}
 	}
 	t.Logf("of %d cases %d have all of it", cases, whole)
 	if whole == cases {
-		t.Error("a flipped byte is never seen")
+		t.Error("a changed byte is never seen")
 	}
 }
 
-// Every byte of every page's header and elements: what bbolt itself would follow anywhere.
-func TestFlippedStructure(t *testing.T) {
-	file, want := fill(t, 20)
-	r := rand.New(rand.NewPCG(3, 4))
-	for page := 0; page*4096 < len(file); page++ {
-		for at := range 48 {
-			damaged := bytes.Clone(file)
-			damaged[page*4096+at] ^= 1 << r.IntN(8)
-			reopened(t, fmt.Sprintf("byte %d of page %d", at, page), damaged, want)
+// Where what a changed byte leaves passes for whole, bbolt must be able to use it: also to write all of it anew.
+func TestWhatPassesCanBeUsed(t *testing.T) {
+	file, want := fill(t, 40)
+	r := rand.New(rand.NewPCG(5, 6))
+	for used := 0; used < 50; {
+		damaged := bytes.Clone(file)
+		at := r.IntN(len(file)/4096)*4096 + r.IntN(256)
+		damaged[at] = byte(r.IntN(len(file) / 4096))
+		if _, whole := outbox.Read(damaged); !whole || damaged[at] == file[at] {
+			continue
+		}
+		used++
+		path := filepath.Join(t.TempDir(), "state.db")
+		if err := os.WriteFile(path, damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o := open(t, outbox.Config{Path: path})
+		if o.Epoch() != want.Epoch {
+			t.Errorf("byte %d from %d to %d: set aside", at, file[at], damaged[at])
+		}
+		for h := range 40 {
+			commit(t, o, fmt.Sprintf("host-%03d", h), "new", 1)
+		}
+		contents(o)
+		closeBox(t, o)
+		if got := contents(open(t, outbox.Config{Path: path})); got.Epoch != want.Epoch || len(got.States) != 40 || len(got.Events) != 0 {
+			t.Errorf("byte %d from %d to %d: afterwards %v", at, file[at], damaged[at], got)
 		}
 	}
 }

@@ -60,7 +60,7 @@ func (e *faultError) Error() string { return fmt.Sprintf("the state file cannot 
 // create makes a new state file without hosts at path, not yet synced.
 func create(path, epoch string) (*bbolt.DB, error) {
 	options := boltOptions()
-	options.NoSync = true
+	options.NoSync, options.NoGrowSync = true, true
 	db, err := bbolt.Open(path, 0o600, options)
 	if err != nil {
 		return nil, err

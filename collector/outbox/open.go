@@ -82,15 +82,16 @@ func install(db *bbolt.DB, path string) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// reopen checks the state file and opens a copy of it in its place. Where there is no room for a copy the file itself is opened.
+// reopen checks the state file and opens it, or a copy in its place where much of it is free: bbolt never makes a file smaller.
 func reopen(path string, log *slog.Logger) (*file, *contents, error) {
-	c, err := replace(path)
-	if copying := new(copyError); errors.As(err, &copying) {
-		log.Warn("the state file cannot be copied to make it smaller; going on with it as it is", slog.String("path", path), slog.Any("err", err))
-		c, err = readContents(path, func(string) error { return nil }, func(string, []byte, []byte) error { return nil })
-	}
+	c, err := readFile(path)
 	if err != nil {
 		return nil, nil, err
+	}
+	if c.wasted > worthCopying && c.wasted > c.size/2 {
+		if err := replace(path, c); err != nil {
+			log.Warn("the state file cannot be copied to make it smaller; going on with it as it is", slog.String("path", path), slog.Any("err", err))
+		}
 	}
 	f, err := openFile(path, c.sums)
 	if fault := new(faultError); errors.As(err, &fault) {
@@ -99,29 +100,8 @@ func reopen(path string, log *slog.Logger) (*file, *contents, error) {
 	return f, c, err
 }
 
-// replace puts a copy of the state file in its place. The error is a copyError where the file is whole, but not its copy.
-func replace(path string) (*contents, error) {
-	var to copier
-	c, err := readContents(path, func(epoch string) error { return to.begin(path+".new", epoch) }, to.put)
-	if err == nil {
-		err = to.end(c.sums)
-	}
-	if err != nil {
-		to.abandon(path + ".new")
-		return nil, err
-	}
-	if err := install(to.db, path); err != nil {
-		return nil, &copyError{err}
-	}
-	return c, nil
-}
-
-// A copyError says why a copy could not be written.
-type copyError struct{ err error }
-
-func (e *copyError) Error() string { return "copying the state file: " + e.err.Error() }
-
-func (e *copyError) Unwrap() error { return e.err }
+// worthCopying is how many free bytes are worth it.
+const worthCopying = 1 << 20
 
 // explain says what to do about an error that the state file could not be opened for.
 func explain(path string, err error) error {

@@ -145,15 +145,21 @@ func TestALinkStaysOne(t *testing.T) {
 	}
 }
 
-func TestAFileShrinksWhenOpened(t *testing.T) {
-	config := onDisk(t)
-	o := open(t, config)
+// wasteful makes a file of some megabytes that hold nothing.
+func wasteful(t *testing.T, o *outbox.Outbox) {
+	t.Helper()
 	for range 10 {
-		commit(t, o, "a", "1", 1000)
+		commit(t, o, "b", "1", 1000)
 	}
 	for m, ok := o.Take(); ok; m, ok = o.Take() {
 		o.Settle(m, publish.Confirmed)
 	}
+}
+
+func TestAFileShrinksWhenOpened(t *testing.T) {
+	config := onDisk(t)
+	o := open(t, config)
+	wasteful(t, o)
 	closeBox(t, o)
 	before, err := os.Stat(config.Path)
 	if err != nil {
@@ -173,6 +179,7 @@ func TestAFileShrinksWhenOpened(t *testing.T) {
 func TestNoRoomForACopy(t *testing.T) {
 	config := onDisk(t)
 	o := open(t, config)
+	wasteful(t, o)
 	commit(t, o, "a", "1", 3)
 	closeBox(t, o)
 	if err := os.MkdirAll(filepath.Join(config.Path+".new", "in the way"), 0o700); err != nil {

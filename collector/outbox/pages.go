@@ -37,8 +37,8 @@ const (
 // pages reads a bbolt file that no one writes to, and believes nothing in it.
 //
 // bbolt itself trusts its pages. Of a damaged file it can make a fault, a panic in a goroutine of its own, an endless recursion, none of
-// which can be caught for certain, or a bucket with a part of its keys. Here each page is read at most once and no offset is followed out of it; that
-// nothing is left out is for the caller to see by the sums.
+// which can be caught for certain, or a bucket with a part of its keys. Here each page is read at most once and no offset is followed out of it. What passes,
+// bbolt can read and write too: it looks at nothing else. That nothing is left out is for the caller to see, by the sums.
 type pages struct {
 	file     io.ReaderAt
 	pageSize int
@@ -128,12 +128,24 @@ func (p *pages) each(bucket []byte, visit func(key, value []byte) error) error {
 	return w.elements(bucket[bucketHeader:], 0)
 }
 
+// used is how many bytes the pages have that were read.
+func (p *pages) used() int64 {
+	n := int64(2) // Those of meta.
+	for _, seen := range p.seen {
+		if seen {
+			n++
+		}
+	}
+	return n * int64(p.pageSize)
+}
+
 // A walk goes through a tree in the order of its keys.
 type walk struct {
 	*pages
 
 	leaf   func(flags uint32, key, value []byte) error
-	last   []byte // The last key, nil before the first.
+	last   []byte // The last key of a value, nil before the first.
+	least  []byte // The last key of a branch.
 	buffer []byte // Of the leaf page under way.
 }
 
@@ -193,7 +205,7 @@ func (w *walk) elements(page []byte, depth int) error {
 		element := page[pageHeader+i*pageElement:]
 		var err error
 		if kind == branchPage {
-			err = w.page(binary.NativeEndian.Uint64(element[8:]), depth+1)
+			err = w.branch(element, depth)
 		} else {
 			err = w.element(element)
 		}
@@ -204,19 +216,40 @@ func (w *walk) elements(page []byte, depth int) error {
 	return nil
 }
 
+// branch goes through the child of the branch element that b begins with. Its key divides what was before from what is in the child.
+func (w *walk) branch(b []byte, depth int) error {
+	begin := number(b, 0)
+	end := begin + number(b, 4)
+	if begin < pageElement || end > uint64(len(b)) {
+		return fmt.Errorf("%w: a key is not in its page", errDamaged)
+	}
+	key := b[begin:end]
+	if !w.inOrder(key) {
+		return fmt.Errorf("%w: its keys are out of order", errDamaged)
+	}
+	w.least = key
+	return w.page(binary.NativeEndian.Uint64(b[8:]), depth+1)
+}
+
 // element visits the leaf element that b begins with.
 func (w *walk) element(b []byte) error {
-	number := func(at int) uint64 { return uint64(binary.NativeEndian.Uint32(b[at:])) }
-	begin := number(4)
-	middle := begin + number(8)
-	end := middle + number(12)
+	begin := number(b, 4)
+	middle := begin + number(b, 8)
+	end := middle + number(b, 12)
 	if begin < pageElement || end > uint64(len(b)) {
 		return fmt.Errorf("%w: a value is not in its page", errDamaged)
 	}
 	key := b[begin:middle]
-	if w.last != nil && bytes.Compare(w.last, key) >= 0 {
+	if !w.inOrder(key) {
 		return fmt.Errorf("%w: its keys are out of order", errDamaged)
 	}
 	w.last = append(w.last[:0], key...)
-	return w.leaf(binary.NativeEndian.Uint32(b), key, b[middle:end])
+	return w.leaf(uint32(number(b, 0)), key, b[middle:end]) //nolint:gosec // it was one
 }
+
+// inOrder reports whether the key may come now.
+func (w *walk) inOrder(key []byte) bool {
+	return (w.last == nil || bytes.Compare(w.last, key) < 0) && bytes.Compare(w.least, key) <= 0
+}
+
+func number(b []byte, at int) uint64 { return uint64(binary.NativeEndian.Uint32(b[at:])) }

@@ -1,0 +1,21 @@
+package outbox
+
+import (
+	"bytes"
+	"errors"
+)
+
+// Read returns all that a state file holds, or nil and false if it finds the file damaged. Another error is a panic: there is none to come.
+func Read(file []byte) (all []string, whole bool) {
+	_, err := readContents(bytes.NewReader(file), int64(len(file)), func(bucket string, key, sealed []byte) error {
+		all = append(all, bucket+string(key)+string(sealed))
+		return nil
+	})
+	switch {
+	case err == nil:
+		return all, true
+	case errors.Is(err, errDamaged):
+		return nil, false
+	}
+	panic(err)
+}
