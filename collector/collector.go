@@ -34,7 +34,7 @@ type Outbox interface {
 	// PutNotice takes a message about the collector itself, in place of one of the same event that still waits.
 	PutNotice(n publish.Notice)
 	// Commit keeps what was observed of a host, and the events that led there, both or none, and returns when they are safe. A nil
-	// state forgets the host. No two calls for the same host are made at once.
+	// state forgets the host. No two calls for the same host are made at once. When it refuses it has logged why.
 	Commit(host string, state []byte, events []publish.Event) error
 	// Backlog says what waits.
 	Backlog() publish.Backlog
@@ -80,7 +80,6 @@ type Config struct {
 type Collector struct {
 	config  Config
 	changes changelog
-	commits commits
 	stats   stats
 }
 

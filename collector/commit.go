@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/sourcegraph/conc/panics"
@@ -38,9 +37,14 @@ func (s *schedule) commit(w *watch, a account) {
 	log := s.config.Log.With(slog.String("host", w.host.Name))
 	panicked := panics.Try(func() {
 		step := w.baseline.Compare(s.observation(w, a))
-		s.commits.note(log, step.Commit(func(state []byte, events []publish.Event) error {
-			return s.config.Outbox.Commit(w.host.Name, state, events)
-		}))
+		var refused error // Which the outbox has logged.
+		err := step.Commit(func(state []byte, events []publish.Event) error {
+			refused = s.config.Outbox.Commit(w.host.Name, state, events)
+			return refused
+		})
+		if err != nil && refused == nil {
+			log.Error("the changes of a host cannot be told", slog.Any("err", err))
+		}
 	})
 	if panicked != nil {
 		log.Error("the changes of a host cannot be told", slog.Any("err", panicked.AsError()))
@@ -77,30 +81,10 @@ func (c *Collector) forget(ctx context.Context) {
 			if state, err := change.Decode(stored); err == nil {
 				events = append(events, state.Removed(time.Now()))
 			}
-			c.commits.note(c.config.Log.With(slog.String("host", host)), c.config.Outbox.Commit(host, nil, events))
+			_ = c.config.Outbox.Commit(host, nil, events) // It has logged why it refuses; the next start tries again.
 		})
 	}
 	removals.Wait()
-}
-
-// commits tells when the outbox begins to refuse what is committed, and when that is over: not each time.
-type commits struct {
-	mu      sync.Mutex
-	failing bool
-}
-
-func (c *commits) note(log *slog.Logger, err error) {
-	c.mu.Lock()
-	changed := c.failing != (err != nil)
-	c.failing = err != nil
-	c.mu.Unlock()
-	switch {
-	case !changed:
-	case err != nil:
-		log.Error("changes cannot be kept; they are looked for again with each poll", slog.Any("err", err))
-	default:
-		log.Info("changes are kept again")
-	}
 }
 
 // hostRef names a host in messages.

@@ -66,7 +66,6 @@ func (p *parser) collectorName(raw *rawCollector) string {
 // statePath follows systemd.exec(5): StateDirectory= may name several folders, separated by colons.
 func (p *parser) statePath(raw text) string {
 	if raw.given() {
-		p.notYet("collector.state", raw.at)
 		name, _ := p.path(raw, "state")
 		return name
 	}
