@@ -3,6 +3,7 @@ package publish
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -83,9 +84,14 @@ func (m Message) publishing() amqp.Publishing {
 	if m.Seq > 0 {
 		headers["seq"] = int64(m.Seq) //nolint:gosec // counts events of one host: it never comes near 2^63
 	}
+	var expiration string
+	if m.TTL > 0 {
+		expiration = strconv.FormatInt(max(m.TTL.Milliseconds(), 1), 10)
+	}
 	return amqp.Publishing{
 		ContentType:  "application/json",
 		DeliveryMode: amqp.Persistent,
+		Expiration:   expiration,
 		MessageId:    m.ID,
 		Type:         m.Type,
 		AppId:        AppID,

@@ -66,8 +66,9 @@ func TestMessageValidate(t *testing.T) {
 func TestMessagePublishing(t *testing.T) {
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	for name, tc := range map[string]struct {
-		m       Message
-		headers amqp.Table
+		m          Message
+		headers    amqp.Table
+		expiration string
 	}{
 		"event": {
 			Message{Host: "web-01", Group: "web", Collector: "fleet-a", Event: "unit.failed", Unit: "a.service", Seq: 18},
@@ -75,10 +76,14 @@ func TestMessagePublishing(t *testing.T) {
 				"schema": int32(1), "host": "web-01", "group": "web", "collector": "fleet-a", "event": "unit.failed",
 				"unit": "a.service", "seq": int64(18), "x-stream-filter-value": "web-01",
 			},
+			"",
 		},
+		"with a TTL":       {Message{TTL: 90 * time.Second}, amqp.Table{"schema": int32(1)}, "90000"},
+		"with a short TTL": {Message{TTL: time.Microsecond}, amqp.Table{"schema": int32(1)}, "1"},
 		"of the collector": {
 			Message{Collector: "fleet-a", Event: "heartbeat"},
 			amqp.Table{"schema": int32(1), "collector": "fleet-a", "event": "heartbeat"},
+			"",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -86,7 +91,7 @@ func TestMessagePublishing(t *testing.T) {
 			m.ID, m.Type, m.Time, m.Body = "1", "t", now, []byte("{}")
 			want := amqp.Publishing{
 				ContentType: "application/json", DeliveryMode: 2, MessageId: "1", Type: "t", AppId: "service_manager", Timestamp: now,
-				Headers: tc.headers, Body: []byte("{}"),
+				Headers: tc.headers, Expiration: tc.expiration, Body: []byte("{}"),
 			}
 			if diff := cmp.Diff(want, m.publishing()); diff != "" {
 				t.Error("-want +got:\n" + diff)
