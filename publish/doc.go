@@ -10,6 +10,9 @@
 // ends. What is settled as Lost may have arrived: a Source that hands it out again makes duplicates, which consumers tell by message_id.
 // Keeping what is not confirmed, and the order of messages that need one, is the Source's part.
 //
+// RabbitMQ ends the channel over a message that it does not take, and with it all others in flight. Such a message is found by sending
+// the suspects one by one, and settled as Rejected, so that it costs no more than two connections each time that it is handed out.
+//
 // A Writer is the same for a file or pipe: JSON lines instead of a broker.
 //
 // A Subscriber receives messages through a temporary queue, for people who look on. What is sent while it has no connection it misses,

@@ -57,6 +57,26 @@ func refusal(err error) bool {
 	return false
 }
 
+// aboutMessage reports whether the broker ended the channel or the connection because of one message that was published.
+func aboutMessage(err error) bool {
+	e, ok := errors.AsType[*amqp.Error](err)
+	if !ok || !e.Server {
+		return false
+	}
+	switch e.Code {
+	case amqp.ContentTooLarge, amqp.PreconditionFailed, amqp.FrameError, amqp.SyntaxError, amqp.UnexpectedFrame:
+		return true
+	case amqp.AccessRefused:
+		return toTopic(e)
+	}
+	return false
+}
+
+// toTopic tells a refusal of one routing key from that of the whole exchange.
+func toTopic(e *amqp.Error) bool {
+	return strings.Contains(e.Reason, "access to topic ")
+}
+
 // explain returns err, met in connecting or later, as a BrokerError with a remedy.
 func explain(b broker, cfg Config, err error, connected bool) *BrokerError {
 	var remedy string
@@ -70,6 +90,9 @@ func explain(b broker, cfg Config, err error, connected bool) *BrokerError {
 
 func amqpRemedy(e *amqp.Error, b broker, cfg Config, connected bool) string {
 	switch {
+	case e.Code == amqp.AccessRefused && toTopic(e):
+		return fmt.Sprintf(`allow the routing keys of all hosts: rabbitmqctl set_topic_permissions -p %s USER %s '^(status|event|collector)\.' '^$'`,
+			b.uri.Vhost, cfg.Exchange)
 	case e.Code == amqp.AccessRefused && strings.Contains(e.Reason, "exchange"):
 		how := fmt.Sprintf(`grant it: rabbitmqctl set_permissions -p %s USER '^$' '^%s$' '^$'`, b.uri.Vhost, regexp.QuoteMeta(cfg.Exchange))
 		if cfg.Declare == DeclareActive {
@@ -78,6 +101,9 @@ func amqpRemedy(e *amqp.Error, b broker, cfg Config, connected bool) string {
 		return how
 	case errors.Is(e, amqp.ErrSASL):
 		return "the broker offers no such way to log in: EXTERNAL needs its plugin rabbitmq_auth_mechanism_ssl"
+	case e.Code == amqp.AccessRefused && cfg.External:
+		return "EXTERNAL logs in as the user that the certificate names, by its subject or, with ssl_cert_login_from = common_name in the broker's " +
+			"configuration, by its common name: make that user (rabbitmqctl add_user)"
 	case e.Code == amqp.AccessRefused: // Or the broker hung up during the login, for which amqp091 knows no other cause.
 		return "check user and password (guest may only log in on the broker's own machine)"
 	case e.Code == amqp.NotAllowed:
@@ -89,6 +115,10 @@ func amqpRemedy(e *amqp.Error, b broker, cfg Config, connected bool) string {
 		return fmt.Sprintf(`declare it (rabbitmqadmin declare exchange name=%s type=topic durable=true) or set declare = "active"`, cfg.Exchange)
 	case e.Code == amqp.PreconditionFailed && strings.Contains(e.Reason, "inequivalent"):
 		return "there is an exchange of this name that is no durable topic exchange: delete it or configure another name"
+	case e.Code == amqp.PreconditionFailed && strings.Contains(e.Reason, "message size"):
+		return "raise max_message_size in the broker's configuration, or watch fewer units on the host"
+	case !e.Server && strings.Contains(e.Reason, "remote error: tls: "):
+		return "the broker refuses the client certificate: renew cert_file, by a CA in the broker's ssl_options.cacertfile"
 	case e.Server || connected:
 		return ""
 	}
@@ -107,6 +137,9 @@ func networkRemedy(err error, b broker) string {
 	}
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {
 		return "use a name from the broker's certificate in the URL"
+	}
+	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired {
+		return "renew the broker's certificate, or correct this machine's clock"
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return "no TLS on this port: use its TLS port (5671) or an amqp:// URL"

@@ -30,6 +30,23 @@ func TestExplain(t *testing.T) {
 			server(403, "ACCESS_REFUSED - access to exchange 'fleet.status' in vhost '/' refused for user 'least'"), true,
 			`…'^$' '^fleet\.status$' '^$'; with these, set declare = "passive", for active also wants configure`,
 		},
+		"no permission on a topic": {
+			server(403, "ACCESS_REFUSED - write access to topic 'status.web.a' in exchange 'fleet.status' in vhost 'fleet' refused for user 'least'"), true,
+			`…rabbitmqctl set_topic_permissions -p fleet USER fleet.status '^(status|event|collector)\.' '^$'`,
+		},
+		"too big": {
+			server(406, "PRECONDITION_FAILED - message size 17825792 is larger than configured max size 16777216"), true,
+			"…raise max_message_size in the broker's configuration, or watch fewer units on the host",
+		},
+		"expired certificate": {
+			&amqp.Error{Code: 501, Reason: "remote error: tls: expired certificate"}, false,
+			"…tls: expired certificate: the broker refuses the client certificate: renew cert_file, by a CA in the broker's ssl_options.cacertfile",
+		},
+		"broker's certificate expired": {
+			x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired},
+			false,
+			"…renew the broker's certificate, or correct this machine's clock",
+		},
 		"wrong password":   {amqp.ErrCredentials, false, "…not allowed: check user and password (guest may only log in on the broker's own machine)"},
 		"no EXTERNAL":      {amqp.ErrSASL, false, "…EXTERNAL needs its plugin rabbitmq_auth_mechanism_ssl"},
 		"no exchange":      {server(404, "NOT_FOUND - no exchange 'fleet.status' in vhost '/'"), true, `…name=fleet.status type=topic durable=true) or set declare = "active"`},

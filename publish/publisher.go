@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -19,12 +18,6 @@ const (
 	DeclareActive  Declare = "active"  // Create it where it is missing. The user needs the configure permission on it.
 	DeclarePassive Declare = "passive" // Only look that it is there, and say so if it is not.
 	DeclareNone    Declare = "none"    // Do not look.
-)
-
-// The back-off between rounds over all brokers: full jitter above minBackoff, never longer than maxBackoff.
-const (
-	minBackoff = 100 * time.Millisecond
-	maxBackoff = 5 * time.Second
 )
 
 // waitingEvery is how often Run repeats in the log that it still waits for the broker.
@@ -66,6 +59,7 @@ type Stats struct {
 	Nacked    uint64 // Refused.
 	Lost      uint64
 	Invalid   uint64
+	Rejected  uint64
 	Sessions  uint64 // Connections made; all but the first are reconnects.
 	Blocks    uint64 // How often the broker has told to pause.
 }
@@ -76,6 +70,8 @@ type Publisher struct {
 	brokers []broker
 	log     *slog.Logger
 	connect func(context.Context, broker) (*link, error)
+
+	suspects suspects // Of the goroutine of Run.
 
 	mu    sync.Mutex
 	stats Stats
@@ -110,7 +106,7 @@ func New(cfg Config) (*Publisher, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	p := &Publisher{cfg: cfg, brokers: brokers, log: log}
+	p := &Publisher{cfg: cfg, brokers: brokers, log: log, suspects: suspects{charges: map[string]charge{}}}
 	p.connect = p.dial
 	return p, nil
 }
@@ -133,35 +129,32 @@ func (p *Publisher) count(change func(*Stats)) {
 // with the last *BrokerError. It must not run twice at the same time.
 func (p *Publisher) Run(ctx context.Context, src Source) error {
 	order := shuffled(p.brokers)
+	pace := pace{brokers: len(order)}
 	var waiting waitLog
-	for i, failed := 0, 0; ; i++ {
-		b := order[i%len(order)]
-		good, err := p.serve(ctx, b, src, &waiting)
+	for i := 0; ; i++ {
+		start := time.Now()
+		end, err := p.serve(ctx, order[i%len(order)], src, &waiting)
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // ended as told
 		}
-		if good {
-			failed = 0
-		} else {
-			failed++
-		}
-		rounds := failed / len(order)
-		if p.cfg.Attempts > 0 && rounds >= p.cfg.Attempts {
+		pause := pace.after(end, time.Since(start))
+		if p.cfg.Attempts > 0 && pace.rounds() >= p.cfg.Attempts {
 			return err
 		}
-		waiting.report(ctx, p.log, err)
-		if failed%len(order) == 0 && !sleep(ctx, backoff(rounds)) {
+		if end != endedByMessage { // Which is logged as what it is.
+			waiting.report(ctx, p.log, err)
+		}
+		if !sleep(ctx, pause) {
 			return nil
 		}
 	}
 }
 
-// serve makes one connection and publishes through it until it or ctx ends. It reports why it ended and whether that was a good
-// session: one that did something and was not ended by a refusal of the broker, which would only come again.
-func (p *Publisher) serve(ctx context.Context, b broker, src Source, waiting *waitLog) (good bool, err error) {
+// serve makes one connection and publishes through it until it or ctx ends. It reports how and why it ended.
+func (p *Publisher) serve(ctx context.Context, b broker, src Source, waiting *waitLog) (ending, error) {
 	l, err := p.connect(ctx, b)
 	if err != nil {
-		return false, explain(b, p.cfg, err, false)
+		return endedBadly, explain(b, p.cfg, err, false)
 	}
 	waiting.connected(ctx, p.log, b.addr)
 	p.count(func(s *Stats) { s.Sessions++; s.Broker = b.addr })
@@ -172,12 +165,19 @@ func (p *Publisher) serve(ctx context.Context, b broker, src Source, waiting *wa
 	err = s.run(ctx)
 	stop()
 	l.close(ctx.Err() != nil)
-	s.abandon()
+	why := explain(b, p.cfg, err, true)
+	blamed := s.abandon(ctx, why)
 
 	p.count(func(s *Stats) { s.Broker, s.Blocked = "", false })
 	// Who waits for ever may take a connection that held for a success; who counts attempts wants a confirm.
 	held := p.cfg.Attempts == 0 && time.Since(start) >= maxBackoff
-	return !refusal(err) && (s.confirmed || held), explain(b, p.cfg, err, true)
+	switch {
+	case blamed:
+		return endedByMessage, why
+	case !refusal(err) && (s.confirmed || held):
+		return endedWell, why
+	}
+	return endedBadly, why
 }
 
 // waitLog logs connection changes once, and that there is still none once a minute.
@@ -188,6 +188,9 @@ type waitLog struct {
 }
 
 func (w *waitLog) connected(ctx context.Context, log *slog.Logger, addr string) {
+	if w.up { // A message has ended the session before.
+		return
+	}
 	log.InfoContext(ctx, "connected to the broker", slog.String("broker", addr))
 	*w = waitLog{up: true}
 }
@@ -204,26 +207,5 @@ func (w *waitLog) report(ctx context.Context, log *slog.Logger, err error) {
 	case now.Sub(w.last) >= waitingEvery:
 		log.WarnContext(ctx, "still waiting for the broker", slog.Any("err", err), slog.Duration("since", now.Sub(w.lost).Round(time.Second)))
 		w.last = now
-	}
-}
-
-// backoff returns how long to wait after so many rounds without a good session.
-func backoff(rounds int) time.Duration {
-	limit := maxBackoff - minBackoff
-	if rounds < 6 {
-		limit = min(limit, minBackoff<<rounds)
-	}
-	return minBackoff + rand.N(limit) //nolint:gosec // spreads reconnects, keeps no secret
-}
-
-// sleep waits for d and reports whether ctx is still alive.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }

@@ -37,6 +37,7 @@ type session struct {
 	src Source
 
 	window    []pending // In the order sent.
+	held      *Message  // Taken, and waits for the window to be empty, to be sent alone.
 	bytes     int
 	returned  map[string]struct{} // IDs of returned messages whose confirm has not been seen yet.
 	confirmed bool                // The broker has confirmed something.
@@ -50,6 +51,12 @@ type pending struct {
 	confirm confirmation
 	sent    time.Time
 }
+
+// unsent is the confirmation of a message whose publish has failed.
+type unsent struct{}
+
+func (unsent) Done() <-chan struct{} { return nil }
+func (unsent) Acked() bool           { return false }
 
 func newSession(p *Publisher, src Source, w wire) *session {
 	return &session{wire: w, p: p, src: src, returned: map[string]struct{}{}}
@@ -100,8 +107,12 @@ func (s *session) send(ctx context.Context) bool {
 	if !s.room() {
 		return false
 	}
-	m, ok := s.src.Take()
+	m, ok := s.next()
 	if !ok {
+		return false
+	}
+	if len(s.window) > 0 && s.p.suspects.has(m) {
+		s.held = &m
 		return false
 	}
 	if err := m.Validate(s.p.cfg.MaxBody); err != nil {
@@ -111,24 +122,38 @@ func (s *session) send(ctx context.Context) bool {
 	}
 	c, err := s.publish(m)
 	if err != nil {
-		s.settle(m, Lost)
-		s.err = s.reason(err)
-		return false
+		c, s.err = unsent{}, s.reason(err)
 	}
 	s.window = append(s.window, pending{Message: m, confirm: c, sent: time.Now()})
 	s.bytes += len(m.Body)
+	if err != nil {
+		return false
+	}
 	s.p.count(func(st *Stats) { st.Published++; st.InFlight = len(s.window) })
 	return true
 }
 
+// next takes a message: the one held back, or one of the source.
+func (s *session) next() (Message, bool) {
+	if s.held == nil {
+		return s.src.Take()
+	}
+	m := *s.held
+	s.held = nil
+	return m, true
+}
+
 // room reports whether a message may be sent now. The first of a session goes alone: a broker in alarm says so only in answer to a
-// publish, and then nothing more should be under way.
+// publish, and then nothing more should be under way. So does a suspect.
 func (s *session) room() bool {
 	if s.paused {
 		return false
 	}
-	if !s.confirmed {
-		return len(s.window) == 0
+	if len(s.window) == 0 {
+		return true
+	}
+	if !s.confirmed || s.held != nil || s.p.suspects.has(s.window[0].Message) {
+		return false
 	}
 	return len(s.window) < s.p.cfg.Window && s.bytes < windowBytes
 }
@@ -167,20 +192,22 @@ func (s *session) pause(ctx context.Context, b amqp.Blocking, ok bool) {
 
 // settleHead settles the oldest message, which is done.
 func (s *session) settleHead() {
-	p := s.pop()
-	if p.confirm.Acked() {
+	fate := Refused
+	if s.window[0].confirm.Acked() {
 		s.confirmed = true
-		s.settle(p.Message, s.acked(p))
-		return
+		fate = s.acked(s.window[0])
+	} else {
+		// A nack, or the end of the channel, of which closed has the reason first.
+		select {
+		case e := <-s.closed:
+			s.err = ended(e) // The rest is for abandon.
+			return
+		default:
+		}
 	}
-	// A nack, or the end of the channel, of which closed has the reason first.
-	select {
-	case e := <-s.closed:
-		s.err = ended(e)
-		s.settle(p.Message, Lost)
-	default:
-		s.settle(p.Message, Refused)
-	}
+	p := s.pop()
+	s.p.suspects.acquit(p.Message)
+	s.settle(p.Message, fate)
 }
 
 // acked tells a routed message from a returned one. The broker sends the return before the ack, and amqp091's one reader has put it
@@ -205,16 +232,49 @@ func (s *session) acked(p pending) Fate {
 	return Confirmed
 }
 
-// abandon settles what is left after the connection has been closed: some of it may have been confirmed on the way out.
-func (s *session) abandon() {
+// abandon settles what is left after the connection has been closed because of err: some of it may have been confirmed on the way
+// out. It reports whether err is about one of these messages.
+func (s *session) abandon(ctx context.Context, err error) (blamed bool) {
+	if s.held != nil {
+		s.settle(*s.held, Lost)
+		s.held = nil
+	}
+	fate := Lost
+	if aboutMessage(err) {
+		fate, blamed = s.blame(ctx, err)
+	}
 	for len(s.window) > 0 {
 		p := s.pop()
 		if p.confirm.Acked() {
 			s.settle(p.Message, s.acked(p))
 		} else {
-			s.settle(p.Message, Lost)
+			s.settle(p.Message, fate)
 		}
 	}
+	return blamed
+}
+
+// blame finds out which message err is about, and returns what is the fate of all that is not confirmed. Where it cannot be told, each
+// that may be meant is sent alone by the next sessions.
+func (s *session) blame(ctx context.Context, err error) (f Fate, blamed bool) {
+	var open []Message
+	for _, p := range s.window {
+		if !p.confirm.Acked() {
+			open = append(open, p.Message)
+		}
+	}
+	switch len(open) {
+	case 0:
+		return Lost, false
+	case 1:
+		if m := open[0]; s.p.suspects.convict(m) {
+			s.p.log.ErrorContext(ctx, "the broker rejects a message", slog.String("routing_key", m.Key), slog.String("id", m.ID), slog.Any("err", err))
+		}
+		return Rejected, true
+	}
+	n := s.p.suspects.accuse(open, err)
+	s.p.log.WarnContext(ctx, "the broker rejects one of several messages, the suspects are sent one by one", slog.Int("suspects", n), slog.Any("err", err))
+	return Lost, true
 }
 
 func (s *session) pop() pending {
@@ -239,6 +299,8 @@ func (s *session) settle(m Message, f Fate) {
 			st.Lost++
 		case Invalid:
 			st.Invalid++
+		case Rejected:
+			st.Rejected++
 		}
 	})
 	s.src.Settle(m, f)

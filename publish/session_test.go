@@ -95,7 +95,7 @@ func testSession(t *testing.T, cfg Config, f func(*sessionTest)) {
 		s := newSession(p, st.src, st.f.wire)
 		st.wg.Go(func() {
 			st.err = s.run(ctx)
-			s.abandon()
+			s.abandon(ctx, st.err)
 		})
 		synctest.Wait()
 		f(st)
@@ -284,6 +284,7 @@ func TestSessionEndIsNoRefusal(t *testing.T) {
 	s.send(t.Context())
 	f.end(&amqp.Error{Code: amqp.FrameError, Reason: "EOF"})
 	s.settleHead()
+	s.abandon(t.Context(), s.err)
 	if diff := cmp.Diff([]string{"a lost"}, src.told()); diff != "" || s.err == nil {
 		t.Errorf("fates -want +got:\n%s\nsession's end: %v", diff, s.err)
 	}
@@ -310,7 +311,7 @@ func TestSessionPublishFails(t *testing.T) {
 				if err := st.over(); !errors.Is(err, tc.want) {
 					st.t.Errorf("got %v, want %v", err, tc.want)
 				}
-				st.told("b lost", "a lost") // c was never taken.
+				st.told("a lost", "b lost") // c was never taken.
 				if _, ok := st.src.Take(); !ok {
 					st.t.Error("c is gone")
 				}

@@ -27,7 +27,8 @@ const (
 	Lost
 	// Invalid: it can never be sent, see Message.Validate.
 	Invalid
-	// Rejected: the broker ended the connection because of this very message, which was the only one under way. It would do so again.
+	// Rejected: the broker ended the connection because of this very message, which was the only one under way. It would do so again,
+	// so a Source should not hand it out again soon, if at all.
 	Rejected
 )
 
