@@ -22,6 +22,8 @@ var errNoAnswer = fmt.Errorf("no answer within %v", connectTimeout)
 // A link is one connection to a broker with a channel in confirm mode.
 type link struct {
 	wire wire
+	// declare sees to a queue. It has no timeout, and ends with the connection.
+	declare func(Queue) error
 	// close ends the connection: politely, so that confirms under way still arrive, or at once.
 	close func(politely bool)
 	// closeSoon closes the socket in closeTimeout, which frees every call that waits for it.
@@ -99,6 +101,7 @@ func (p *Publisher) open(conn *amqp.Connection, raw *rawConn) (*link, error) {
 		time.AfterFunc(closeTimeout, func() { _ = raw.Close() })
 	}
 	return &link{
+		declare:   func(q Queue) error { return declareQueue(conn, q, p.cfg.Exchange, p.cfg.Declare) },
 		closeSoon: closeSoon,
 		close: func(politely bool) {
 			if politely {

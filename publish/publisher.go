@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// Declare says what to do about the exchange at every connect.
+// Declare says what to do about the exchange and the queues at every connect.
 type Declare string
 
 // The ways to declare.
 const (
-	DeclareActive  Declare = "active"  // Create it where it is missing. The user needs the configure permission on it.
+	DeclareActive  Declare = "active"  // Create what is missing. The user needs the configure permission on it.
 	DeclarePassive Declare = "passive" // Only look that it is there, and say so if it is not.
 	DeclareNone    Declare = "none"    // Do not look.
 )
@@ -30,6 +30,7 @@ type Config struct {
 	URLs     []string
 	Exchange string  // Name of the durable topic exchange; required.
 	Declare  Declare // Empty means DeclareActive.
+	Queues   []Queue // Durable queues to see to, likewise.
 	// CAFile, CertFile and KeyFile are PEM files for amqps URLs, read again at every dial. No CAFile means the system's CAs, no
 	// CertFile means no client certificate. They go before the same parameters of a URL.
 	CAFile, CertFile, KeyFile string
@@ -71,7 +72,9 @@ type Publisher struct {
 	log     *slog.Logger
 	connect func(context.Context, broker) (*link, error)
 
-	suspects suspects // Of the goroutine of Run.
+	// These two are of the goroutine of Run.
+	suspects suspects
+	steward  steward
 
 	mu    sync.Mutex
 	stats Stats
@@ -102,11 +105,17 @@ func New(cfg Config) (*Publisher, error) {
 	case cfg.Heartbeat < time.Second:
 		return nil, errors.New("the heartbeat must be at least 1s")
 	}
+	for _, q := range cfg.Queues {
+		if err := q.validate(); err != nil {
+			return nil, err
+		}
+	}
 	log := cfg.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	p := &Publisher{cfg: cfg, brokers: brokers, log: log, suspects: suspects{charges: map[string]charge{}}}
+	p.steward = steward{cfg: cfg, log: log, told: map[string]string{}, shunned: map[string]bool{}}
 	p.connect = p.dial
 	return p, nil
 }
@@ -160,11 +169,13 @@ func (p *Publisher) serve(ctx context.Context, b broker, src Source, waiting *wa
 	p.count(func(s *Stats) { s.Sessions++; s.Broker = b.addr })
 	start := time.Now()
 
+	waitForQueues := p.steward.start(ctx, b, l.declare)
 	s := newSession(p, src, l.wire)
 	stop := context.AfterFunc(ctx, l.closeSoon) // Frees a publish that is stuck in a write.
 	err = s.run(ctx)
 	stop()
 	l.close(ctx.Err() != nil)
+	waitForQueues()
 	why := explain(b, p.cfg, err, true)
 	blamed := s.abandon(ctx, why)
 

@@ -36,11 +36,12 @@ func newTestPublisher(t *testing.T, cfg Config, connect func(context.Context, br
 }
 
 func (f *fakeWire) link() *link {
-	return &link{wire: f.wire, close: func(bool) {}, closeSoon: func() {}}
+	return &link{wire: f.wire, declare: func(Queue) error { return nil }, close: func(bool) {}, closeSoon: func() {}}
 }
 
 func TestNewRejects(t *testing.T) {
 	good := []string{"amqp://u:s3cret@h/"}
+	queue := func(q Queue) Config { return Config{URLs: good, Exchange: "x", Queues: []Queue{q}} }
 	for name, tc := range map[string]struct {
 		cfg  Config
 		want string
@@ -62,6 +63,10 @@ func TestNewRejects(t *testing.T) {
 		"negative":           {Config{URLs: good, Exchange: "x", Window: -1}, "negative"},
 		"too quick a beat":   {Config{URLs: good, Exchange: "x", Heartbeat: time.Millisecond}, "at least 1s"},
 		"negative heartbeat": {Config{URLs: good, Exchange: "x", Heartbeat: -time.Second}, "at least 1s"},
+		"nameless queue":     {queue(Queue{Type: QueueQuorum}), `queue "": a name`},
+		"type of queue":      {queue(Queue{Name: "q", Type: "lazy"}), `its type is "lazy"`},
+		"negative bound":     {queue(Queue{Name: "q", Type: QueueClassic, MaxAge: -1}), "must not be negative"},
+		"messages of stream": {queue(Queue{Name: "q", Type: QueueStream, MaxMessages: 1}), "cannot be bounded by messages"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := New(tc.cfg)
