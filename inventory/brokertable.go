@@ -34,24 +34,7 @@ func (p *parser) broker(raw *rawBroker) Broker {
 	b.KeyFile, _ = p.readable(raw.KeyFile, "key_file")
 	p.secret(raw.KeyFile.at, "key_file", b.KeyFile)
 	p.checkTLS(raw, b.URLs)
-	p.brokerLater(raw)
 	return b
-}
-
-func (p *parser) brokerLater(raw *rawBroker) {
-	for key, at := range map[string]place{
-		"broker.outbox_max_messages": raw.OutboxMaxMessages.at,
-		"broker.outbox_max_bytes":    raw.OutboxMaxBytes.at,
-		"broker.unroutable_for":      raw.UnroutableFor.at,
-		"broker.status_ttl":          raw.StatusTTL.at,
-	} {
-		if at.line > 0 {
-			p.notYet(key, at)
-		}
-	}
-	if len(raw.Queues) > 0 {
-		p.notYet("broker.queues", raw.Queues[0].at)
-	}
 }
 
 // checkTLS sees that the keys about TLS and EXTERNAL fit each other and the URLs.

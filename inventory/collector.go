@@ -33,12 +33,6 @@ func (p *parser) collector(raw *rawCollector) Collector {
 		p.mistake(raw.Timeout.at, "timeout %s is longer than the interval of %s; a host that hangs would miss turns, so write less",
 			short(c.Timeout), short(c.Interval))
 	}
-	if raw.FlapBurst.given() {
-		p.notYet("collector.flap_burst", raw.FlapBurst.at)
-	}
-	if raw.FlapRefill.given() {
-		p.notYet("collector.flap_refill", raw.FlapRefill.at)
-	}
 	return c
 }
 

@@ -123,12 +123,6 @@ func comes(key string) string {
 	switch key {
 	case "collector.listen":
 		return "the HTTP server comes"
-	case "collector.flap_burst", "collector.flap_refill", "broker.unroutable_for":
-		return "events come"
-	case "broker.outbox_max_messages", "broker.outbox_max_bytes":
-		return "the outbox comes"
-	case "broker.queues":
-		return "declaring queues comes"
 	case "ssh.become":
 		return "the commands that need it come"
 	default:

@@ -94,6 +94,7 @@ func brokerConfig(inv *inventory.Inventory, log *slog.Logger) publish.Config {
 		URLs:           inv.Broker.URLs,
 		Exchange:       inv.Broker.Exchange,
 		Declare:        publish.Declare(inv.Broker.Declare),
+		Queues:         brokerQueues(inv.Broker.Queues),
 		CAFile:         inv.Broker.CAFile,
 		CertFile:       inv.Broker.CertFile,
 		KeyFile:        inv.Broker.KeyFile,
@@ -102,4 +103,15 @@ func brokerConfig(inv *inventory.Inventory, log *slog.Logger) publish.Config {
 		MaxBody:        maxBody,
 		Log:            log,
 	}
+}
+
+func brokerQueues(queues []inventory.Queue) []publish.Queue {
+	all := make([]publish.Queue, 0, len(queues))
+	for _, q := range queues {
+		all = append(all, publish.Queue{
+			Name: q.Name, Type: publish.QueueType(q.Type), Bindings: q.Bindings,
+			MaxMessages: q.MaxMessages, MaxBytes: q.MaxBytes, MaxAge: q.MaxAge,
+		})
+	}
+	return all
 }
