@@ -19,8 +19,8 @@ import (
 
 // A composeStack is a running stack of docker-compose.yml.
 type composeStack struct {
-	env  []string
-	port int // of the broker, on loopback
+	env           []string
+	port, tlsPort int // of the broker, on loopback
 }
 
 // startStack builds and starts the stack. It returns a stack also with an error, for its logs.
@@ -29,13 +29,17 @@ func startStack() (*composeStack, error) {
 	if err != nil {
 		return nil, err
 	}
+	tlsPort, err := freePort()
+	if err != nil {
+		return nil, err
+	}
 	uiPort, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	s := &composeStack{port: port, env: append(os.Environ(),
+	s := &composeStack{port: port, tlsPort: tlsPort, env: append(os.Environ(),
 		"COMPOSE_PROJECT_NAME="+cmp.Or(os.Getenv("COMPOSE_PROJECT_NAME"), "service_manager_test"),
-		"BROKER_PORT="+strconv.Itoa(port), "BROKER_UI_PORT="+strconv.Itoa(uiPort), "CONSUMER_JSON=")}
+		"BROKER_PORT="+strconv.Itoa(port), "BROKER_TLS_PORT="+strconv.Itoa(tlsPort), "BROKER_UI_PORT="+strconv.Itoa(uiPort), "CONSUMER_JSON=")}
 	// docker-compose 1.29 trips over containers of an earlier start.
 	if _, err := s.compose(5*time.Minute, "down", "--volumes", "--remove-orphans"); err != nil {
 		return s, err
