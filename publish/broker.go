@@ -95,6 +95,8 @@ func (c Config) tlsConfig(b broker) (*tls.Config, error) {
 			return nil, fmt.Errorf("reading the client certificate: %w", err)
 		}
 		t.Certificates = []tls.Certificate{cert}
+		// Go itself would show none where the broker does not name its CA, and the broker could not say what is wrong with it.
+		t.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
 	}
 	return t, nil
 }
