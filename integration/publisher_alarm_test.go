@@ -16,14 +16,14 @@ import (
 func TestPublisherAlarm(t *testing.T) {
 	for name, tc := range map[string]struct{ raise, clear string }{
 		"memory": {"set_vm_memory_high_watermark absolute 1MB", "set_vm_memory_high_watermark 0.6"},
-		"disk":   {"set_disk_free_limit 1000TB", "set_disk_free_limit 50MB"},
+		"disk":   {"set_disk_free_limit 1000000GB", "set_disk_free_limit 50MB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDesk(t)
 			q := d.bind(t, "#", nil)
 			src := newTray(t)
 			p, stop := start(t, publish.Config{URLs: []string{brokerURL(t)}, Exchange: d.exchange, ConfirmTimeout: time.Second}, src)
-			mm := messages(t, 3000, "web-01", 10_000)
+			mm := messages(t, 2000, "web-01", 10_000)
 			src.put(mm[:1000]...)
 			src.awaitConfirmed(1000)
 
@@ -32,7 +32,7 @@ func TestPublisherAlarm(t *testing.T) {
 			defer clearAlarm()
 			src.put(mm[1000:]...)
 			eventually(t, "to be told to pause", func() bool { return p.Stats().Blocked })
-			time.Sleep(3 * time.Second) // Longer than a confirm may take.
+			time.Sleep(2 * time.Second) // Longer than a confirm may take.
 			if st := p.Stats(); !st.Blocked || st.Sessions != 1 || st.Confirmed == uint64(len(mm)) {
 				t.Errorf("in the alarm: %+v", st)
 			}
@@ -60,11 +60,11 @@ func TestPublisherCloseAllConnections(t *testing.T) {
 	}
 	src := newTray(t)
 	p, stop := start(t, publish.Config{URLs: []string{brokerURL(t)}, Exchange: d.exchange}, src)
-	mm := messages(t, 20_000, "web-01", 500)
-	src.put(mm[:10_000]...)
+	mm := messages(t, 6_000, "web-01", 500)
+	src.put(mm[:3_000]...)
 	src.awaitConfirmed(100)
 	stack.must(t, "broker", "rabbitmqctl -q close_all_connections test")
-	src.put(mm[10_000:]...)
+	src.put(mm[3_000:]...)
 	src.awaitConfirmed(len(mm))
 	stop()
 

@@ -17,11 +17,11 @@ func TestPublisherTopicPermissions(t *testing.T) {
 	q := d.bind(t, "#", nil)
 	const notPoison = `'^status\.(?!poison)'`
 	stack.must(t, "broker", fmt.Sprintf("rabbitmqctl -q set_topic_permissions picky %s %s '^$'", d.exchange, notPoison))
-	good, poison := messages(t, 900, "web-01", 100), messages(t, 3, "web-02", 100)
+	good, poison := messages(t, 600, "web-01", 100), messages(t, 3, "web-02", 100)
 	all := slices.Clone(good)
 	for i := range poison {
 		poison[i].Key = fmt.Sprint("status.poison.web-0", i)
-		all = slices.Insert(all, 200*(i+1), poison[i])
+		all = slices.Insert(all, 150*(i+1), poison[i])
 	}
 	src := newTray(t)
 	src.put(all...)

@@ -90,19 +90,25 @@ func (d desk) bind(tb testing.TB, key string, args amqp.Table) string {
 // drain returns how often each message id is in the queue, and the last message.
 func (d desk) drain(tb testing.TB, queue string) (map[string]int, amqp.Delivery) {
 	tb.Helper()
+	q, err := d.ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	deliveries, err := d.ch.Consume(queue, "drain", true, false, false, false, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
 	got := map[string]int{}
 	var last amqp.Delivery
-	for {
-		m, ok, err := d.ch.Get(queue, true)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		if !ok {
-			return got, last
-		}
-		got[m.MessageId]++
-		last = m
+	for range q.Messages {
+		last = <-deliveries
+		got[last.MessageId]++
 	}
+	if err := d.ch.Cancel("drain", false); err != nil {
+		tb.Fatal(err)
+	}
+	last.ConsumerTag = ""
+	return got, last
 }
 
 // A tray is a source that keeps messages until they are confirmed, unroutable or invalid.

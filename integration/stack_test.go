@@ -152,3 +152,8 @@ func (s *composeStack) must(t *testing.T, host, commandLine string) string {
 func (s *composeStack) url(user string) string {
 	return fmt.Sprintf("amqp://%s:%s@127.0.0.1:%d/", user, user, s.port)
 }
+
+// tlsAddr is the address of the broker's TLS port.
+func (s *composeStack) tlsAddr() string {
+	return fmt.Sprintf("127.0.0.1:%d", s.tlsPort)
+}
