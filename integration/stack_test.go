@@ -19,6 +19,7 @@ import (
 
 // A composeStack is a running stack of docker-compose.yml.
 type composeStack struct {
+	project       string
 	env           []string
 	port, tlsPort int // of the broker, on loopback
 }
@@ -37,8 +38,8 @@ func startStack() (*composeStack, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &composeStack{port: port, tlsPort: tlsPort, env: append(os.Environ(),
-		"COMPOSE_PROJECT_NAME="+cmp.Or(os.Getenv("COMPOSE_PROJECT_NAME"), "service_manager_test"),
+	project := cmp.Or(os.Getenv("COMPOSE_PROJECT_NAME"), "service_manager_test")
+	s := &composeStack{project: project, port: port, tlsPort: tlsPort, env: append(os.Environ(), "COMPOSE_PROJECT_NAME="+project,
 		"BROKER_PORT="+strconv.Itoa(port), "BROKER_TLS_PORT="+strconv.Itoa(tlsPort), "BROKER_UI_PORT="+strconv.Itoa(uiPort), "CONSUMER_JSON=")}
 	// docker-compose 1.29 trips over containers of an earlier start.
 	if _, err := s.compose(5*time.Minute, "down", "--volumes", "--remove-orphans"); err != nil {
@@ -109,10 +110,15 @@ func (s *composeStack) do(t *testing.T, args ...string) string {
 	return out
 }
 
-// container returns the id of a service's container.
+// container returns the id of a service's container. To ask Compose for it would cost a second of CPU.
 func (s *composeStack) container(t *testing.T, service string) string {
 	t.Helper()
-	id := strings.TrimSpace(s.do(t, "ps", "--quiet", service))
+	out, err := s.run(t.Context(), "docker", "ps", "--all", "--quiet",
+		"--filter", "label=com.docker.compose.project="+s.project, "--filter", "label=com.docker.compose.service="+service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := strings.TrimSpace(out)
 	if id == "" {
 		t.Fatalf("service %s has no container", service)
 	}
