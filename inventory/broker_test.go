@@ -79,6 +79,9 @@ max_messages = 9
 	if diff := cmp.Diff(brokerFields(want), brokerFields(inv.Broker)); diff != "" {
 		t.Errorf("broker (-want +got):\n%s", diff)
 	}
+	if diff := cmp.Diff([]string{`dir/main.toml:9: broker.queues: no queue is declared or looked for with declare = "none"`}, inv.Notices); diff != "" {
+		t.Errorf("notices (-want +got):\n%s", diff)
+	}
 }
 
 func TestNoSecretIsShown(t *testing.T) {

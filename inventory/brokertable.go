@@ -34,6 +34,9 @@ func (p *parser) broker(raw *rawBroker) Broker {
 	b.KeyFile, _ = p.readable(raw.KeyFile, "key_file")
 	p.secret(raw.KeyFile.at, "key_file", b.KeyFile)
 	p.checkTLS(raw, b.URLs)
+	if b.Declare == DeclareNone && len(raw.Queues) > 0 {
+		p.notice(raw.Queues[0].at, `broker.queues: no queue is declared or looked for with declare = "none"`)
+	}
 	return b
 }
 

@@ -44,7 +44,7 @@ type Config struct {
 	// Heartbeat is the AMQP heartbeat interval in whole seconds, 0 means 10 s. A silent broker is given up after 1.5 times of it.
 	Heartbeat time.Duration
 	// Attempts is after how many rounds over all URLs in succession Run gives up; 0 means never. A session that the broker confirmed
-	// something in starts the count anew.
+	// something in starts the count anew, and so does one that a single message ended.
 	Attempts int
 	Log      *slog.Logger // Connection changes; nil discards.
 }
