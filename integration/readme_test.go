@@ -58,7 +58,7 @@ func startExample(t *testing.T, language, group string) example {
 		for i, key := range []string{"status.web.*", "event.web.*"} {
 			script = strings.ReplaceAll(script, key, keys[i])
 		}
-		deleteQueue(t, "consumer.units")
+		removeQueue(t, "consumer.units")
 		// Killing docker(1) ends nothing in the container, so that timeout(1) does.
 		cmd = exec.CommandContext(ctx, "docker", "exec", stack.container(t, "consumer"), "timeout", "120", "python3", "-c", script)
 	}
@@ -75,7 +75,7 @@ func startExample(t *testing.T, language, group string) example {
 		cancel()
 		_ = cmd.Wait() // It was killed.
 		if language == "python" {
-			deleteQueue(t, "consumer.units") // Which ends it in the container too.
+			removeQueue(t, "consumer.units") // Which ends it in the container too.
 		}
 		if t.Failed() {
 			t.Logf("it printed on stderr: %s", stderr.String())
@@ -84,7 +84,7 @@ func startExample(t *testing.T, language, group string) example {
 	return example{bufio.NewScanner(stdout)}
 }
 
-func deleteQueue(t *testing.T, name string) {
+func removeQueue(t *testing.T, name string) {
 	t.Helper()
 	conn, err := amqp.Dial(stack.url("admin"))
 	if err != nil {
