@@ -100,7 +100,9 @@ func knownFailures(t *testing.T) (rows [][]string) {
 func TestWhereSSHWouldComplain(t *testing.T) {
 	stranger := newSite(t).userKey
 	refuse := func(err error) func(context.Context, string, string) (net.Conn, error) {
-		return func(context.Context, string, string) (net.Conn, error) { return nil, &net.OpError{Op: "dial", Err: err} }
+		return func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Err: err}
+		}
 	}
 	situations := map[string]struct {
 		server  sshtest.Config
