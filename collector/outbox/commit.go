@@ -189,7 +189,7 @@ func (o *Outbox) commit(batch *todo) error {
 	} else {
 		o.putBack(batch)
 	}
-	o.markFull(p, err)
+	o.markFull(p)
 	o.mu.Unlock()
 	for _, j := range batch.jobs {
 		if j.err == nil {

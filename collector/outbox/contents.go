@@ -27,7 +27,7 @@ type entry struct {
 // entryOf returns the entry of an event as it is stored, and its host.
 func entryOf(id uint64, value []byte) (e entry, host []byte, err error) {
 	r := fields{rest: value}
-	e = entry{id: id, at: r.varint(), seq: r.uvarint(), size: int32(min(sumLength+len(value), 1<<30))} //nolint:gosec // bounded
+	e = entry{id: id, at: r.varint(), seq: r.uvarint(), size: int32(min(sumLength+len(value), 1<<30))}
 	host = r.bytes()
 	e.gap = string(r.bytes()) == publish.Gap
 	return e, host, r.err
@@ -118,7 +118,7 @@ func (c *contents) readBuckets(p *pages, buckets map[string][]byte, visit func(b
 		if bucket == nil {
 			return fmt.Errorf("%w: bucket %s is missing", errDamaged, name)
 		}
-		sum, _ := sumOf(name)
+		sum := sumOf(name)
 		err := p.each(bucket, func(key, sealed []byte) error {
 			value, err := unseal(key, sealed)
 			if err != nil {

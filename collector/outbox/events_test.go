@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/sourcegraph/conc"
 
 	"service_manager/collector/outbox"
 	"service_manager/publish"
@@ -182,6 +184,58 @@ func TestAnEventThatCanNeverBeSent(t *testing.T) {
 	_, first := bodyOf[publish.Event](t, o)
 	if first.Seq != 1 {
 		t.Errorf("first is %d", first.Seq)
+	}
+}
+
+func TestConcurrentEvents(t *testing.T) {
+	o := open(t, onDisk(t))
+	var committers, taker conc.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	last := map[string]uint64{}
+	taker.Go(func() {
+		for n := 0; ctx.Err() == nil; n++ {
+			m, ok := o.Take()
+			switch {
+			case !ok:
+				select {
+				case <-ctx.Done():
+				case <-o.Ready():
+				}
+			case n%5 == 0:
+				o.Settle(m, publish.Lost)
+			default:
+				if m.Type == publish.KindEvent {
+					if m.Seq != last[m.Host]+1 {
+						t.Errorf("%s after #%d", name(m), last[m.Host])
+					}
+					last[m.Host] = m.Seq
+				}
+				o.Settle(m, publish.Confirmed)
+			}
+		}
+	})
+	for h := range 20 {
+		committers.Go(func() {
+			host := fmt.Sprint("host-", h)
+			for n := range 20 {
+				if err := o.Commit(host, []byte("1"), changes(host, n%3)); err != nil {
+					t.Error(err)
+				}
+				put(o, fmt.Sprintf("%s/%d", host, n))
+				o.Backlog()
+			}
+		})
+	}
+	committers.Wait()
+	if err := o.Drain(ctx); err != nil {
+		t.Error(err)
+	}
+	cancel()
+	taker.Wait()
+	for h := range 20 {
+		if got := last[fmt.Sprint("host-", h)]; got != 19 {
+			t.Errorf("host-%d ends with #%d", h, got)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -27,27 +28,31 @@ type file struct {
 	db     *bbolt.DB
 	sums   sums
 	broken error // Why nothing can be written any more.
-	lost   bool  // bbolt was left by a panic, and may hold its locks.
+
+	// fault is the first panic. It has left bbolt with its locks held, so that nothing may be called any more.
+	fault atomic.Pointer[faultError]
 }
 
 // openFile opens a file that was checked.
 func openFile(path string, s sums) (f *file, err error) {
-	defer caught(&err)()
-	db, err := bbolt.Open(path, 0o600, boltOptions())
-	if err != nil {
+	f = &file{sums: s}
+	defer f.caught(&err)()
+	if f.db, err = bbolt.Open(path, 0o600, boltOptions()); err != nil {
 		return nil, err
 	}
-	return &file{db: db, sums: s}, nil
+	return f, nil
 }
 
-// caught makes an error of a panic of bbolt, also where it follows an offset out of the mapped file: because the disk failed, or someone truncated the
-// file. The function that it returns is to be deferred in the same goroutine.
-func caught(err *error) func() {
+// caught makes an error of a panic of bbolt, also where it reads what the mapped file no longer has: because the disk failed, or someone truncated
+// the file. The function that it returns is to be deferred in the same goroutine.
+func (f *file) caught(err *error) func() {
 	before := debug.SetPanicOnFault(true)
 	return func() {
 		debug.SetPanicOnFault(before)
 		if p := recover(); p != nil {
-			*err = &faultError{cause: p}
+			fault := &faultError{cause: p}
+			f.fault.CompareAndSwap(nil, fault)
+			*err = fault
 		}
 	}
 }
@@ -89,7 +94,10 @@ func putMeta(tx *bbolt.Tx, key string, value []byte) error {
 
 // value returns a copy of what is stored under the key, nil if there is nothing.
 func (f *file) value(bucket string, key []byte) (value []byte, err error) {
-	defer caught(&err)()
+	if fault := f.fault.Load(); fault != nil {
+		return nil, fault
+	}
+	defer f.caught(&err)()
 	err = f.db.View(func(tx *bbolt.Tx) error {
 		sealed := tx.Bucket([]byte(bucket)).Get(key)
 		if sealed == nil {
@@ -114,9 +122,8 @@ func (f *file) update(change func(*transaction) error) error {
 		f.sums = after
 		return nil
 	}
-	if fault := new(faultError); errors.As(err, &fault) {
-		f.lost = true
-		f.broken = fmt.Errorf("%w; restart service_manager", err)
+	if fault := f.fault.Load(); fault != nil {
+		f.broken = fmt.Errorf("%w; restart service_manager", fault)
 		return f.broken
 	}
 	if commit, readErr := f.lastCommit(); readErr != nil || commit != f.sums.commit {
@@ -127,7 +134,10 @@ func (f *file) update(change func(*transaction) error) error {
 }
 
 func (f *file) try(change func(*transaction) error) (after sums, err error) {
-	defer caught(&err)()
+	if fault := f.fault.Load(); fault != nil {
+		return sums{}, fault
+	}
+	defer f.caught(&err)()
 	after = f.sums
 	after.commit++
 	err = f.db.Update(func(tx *bbolt.Tx) error {
@@ -149,7 +159,7 @@ func (f *file) lastCommit() (uint64, error) {
 }
 
 func (f *file) close() error {
-	if f.lost {
+	if f.fault.Load() != nil {
 		return nil // Closing could wait for ever for a lock of bbolt. The process ends anyway, and the kernel closes the file.
 	}
 	return f.db.Close()
@@ -163,7 +173,7 @@ type transaction struct {
 
 // put stores a value, in place of one that is there.
 func (t *transaction) put(bucket string, key, value []byte) error {
-	sum, _ := sumOf(bucket)
+	sum := sumOf(bucket)
 	b := t.tx.Bucket([]byte(bucket))
 	if bucket == eventsBucket {
 		b.FillPercent = appendFill
@@ -181,7 +191,7 @@ const appendFill = 0.95
 
 // remove deletes a value, if there is one.
 func (t *transaction) remove(bucket string, key []byte) error {
-	sum, _ := sumOf(bucket)
+	sum := sumOf(bucket)
 	b := t.tx.Bucket([]byte(bucket))
 	before := b.Get(key)
 	if before == nil {
@@ -202,7 +212,7 @@ func (t *transaction) value(bucket string, key []byte) ([]byte, error) {
 
 // count is how many values a bucket has.
 func (t *transaction) count(bucket string) uint64 {
-	sum, _ := sumOf(bucket)
+	sum := sumOf(bucket)
 	return t.sums.buckets[sum].count
 }
 

@@ -173,7 +173,9 @@ func (m *model) arrive(h *modelHost, msg publish.Message) {
 		return
 	}
 	for seq := *gap.FirstSeq; seq <= *gap.LastSeq; seq++ {
-		h.seqs[seq] = h.seqs[seq]
+		if !h.seqs[seq] {
+			h.seqs[seq] = false
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"service_manager/publish"
 )
@@ -112,12 +113,12 @@ func explain(path string, err error) error {
 		remedy = "install that version again, or name another state file (collector.state): then all is published anew"
 	case errors.Is(err, ErrInUse):
 		return err
-	case errors.Is(err, bbolt.ErrTimeout):
+	case errors.Is(err, bolterrors.ErrTimeout):
 		return fmt.Errorf("%s %w, or open in a tool for bbolt files: stop that one first", path, ErrInUse)
 	case errors.Is(err, fs.ErrNotExist):
 		remedy = fmt.Sprintf("make the directory: mkdir -p %s; it must belong to the user that runs service_manager", dir)
 	case errors.Is(err, fs.ErrPermission):
-		remedy = fmt.Sprintf("%s and what is in it must belong to the user that runs service_manager", dir)
+		remedy = dir + " and what is in it must belong to the user that runs service_manager"
 	case errors.Is(err, syscall.EROFS):
 		remedy = "name a state file on a file system that can be written to (collector.state; ReadWritePaths= or StateDirectory= in a unit file)"
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):

@@ -256,7 +256,7 @@ func (o *Outbox) apply(p *plan) {
 }
 
 // markFull remembers whose changes had no room, and logs when that begins and ends. It has ended when a tenth of the room is free.
-func (o *Outbox) markFull(p *plan, err error) {
+func (o *Outbox) markFull(p *plan) {
 	for _, h := range p.refused {
 		if h.fullSince.IsZero() {
 			h.fullSince = p.now

@@ -47,18 +47,18 @@ type bucketSum struct {
 	sum   uint64 // Of all checksums.
 }
 
-func sumOf(bucket string) (s summed, known bool) {
+// sumOf returns where the sum of a bucket is, of all but meta.
+func sumOf(bucket string) summed {
 	switch bucket {
 	case hostsBucket:
-		return hostsSum, true
+		return hostsSum
 	case eventsBucket:
-		return eventsSum, true
+		return eventsSum
 	case quarantineBucket:
-		return quarantineSum, true
-	case returnsBucket:
-		return returnsSum, true
+		return quarantineSum
+	default:
+		return returnsSum
 	}
-	return 0, false
 }
 
 // add counts what is stored, with its checksum in front.

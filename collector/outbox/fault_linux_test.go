@@ -1,0 +1,136 @@
+package outbox_test
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"service_manager/collector/outbox"
+	"service_manager/publish"
+)
+
+// limitFiles lets no file grow beyond so many bytes, as a full disk would, until the function that it returns is called.
+// SIGXFSZ is to be ignored.
+func limitFiles(t *testing.T, bytes uint64) (restore func()) {
+	t.Helper()
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+		t.Skip(err)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: bytes, Max: before.Max}); err != nil {
+		t.Skip(err)
+	}
+	restored := false
+	restore = func() {
+		if restored {
+			return
+		}
+		restored = true
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(restore)
+	return restore
+}
+
+func TestAFullDisk(t *testing.T) {
+	signal.Ignore(syscall.SIGXFSZ)
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		config := onDisk(t)
+		config.Log = slog.New(slog.NewTextHandler(&log, nil))
+		o := open(t, config)
+		commit(t, o, "a", "old", 2)
+		expect(t, o, 2, "a#1")
+		before := o.Stats()
+		restore := limitFiles(t, 32<<10)
+		for range 3 {
+			err := o.Commit("a", bytes.Repeat([]byte("new"), 50_000), changes("a", 1))
+			if err == nil || errors.Is(err, outbox.ErrFull) {
+				t.Fatalf("got %v", err)
+			}
+		}
+		if after := o.Stats(); after != before {
+			t.Errorf("stats before %+v, after %+v", before, after)
+		}
+		settle(o, publish.Confirmed, "a#1")
+		expect(t, o, 1, "a#2")
+		restore()
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		commit(t, o, "a", "new", 1)
+		if got := log.String(); strings.Count(got, "cannot write") != 1 || strings.Count(got, "written again") != 1 {
+			t.Errorf("log:\n%s", got)
+		}
+		closeBox(t, o)
+		o = open(t, config)
+		if got := string(o.States()["a"]); got != "new" {
+			t.Errorf("state %q", got)
+		}
+		expect(t, o, 2, "a#2")
+		settle(o, publish.Confirmed, "a#2")
+		expect(t, o, 1, "a#3")
+	})
+}
+
+func TestNoRoomForANewFile(t *testing.T) {
+	signal.Ignore(syscall.SIGXFSZ)
+	config := onDisk(t)
+	config.Collector = "fleet-a"
+	restore := limitFiles(t, 4096)
+	_, err := outbox.Open(config)
+	restore()
+	if err == nil {
+		t.Error("no error")
+	}
+	open(t, config)
+}
+
+// The disk is lost, or someone truncates the file, while it is in use.
+func TestTheFileIsCutOffInUse(t *testing.T) {
+	var log bytes.Buffer
+	config := onDisk(t)
+	config.Log = slog.New(slog.NewTextHandler(&log, nil))
+	o := open(t, config)
+	long := strings.Repeat("x", 200_000)
+	for range 100 { // More than is cached.
+		events := changes("a", 1)
+		events[0].Host.Labels = map[string]string{"long": long}
+		if err := o.Commit("a", []byte("1"), events); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Truncate(config.Path, 4096); err != nil {
+		t.Fatal(err)
+	}
+	taken := 0
+	for m, ok := o.Take(); ok; m, ok = o.Take() {
+		taken++
+		o.Settle(m, publish.Confirmed)
+	}
+	if taken == 0 || taken == 100 {
+		t.Errorf("took %d events, want those that are cached", taken)
+	}
+	for range 2 {
+		if err := o.Commit("a", []byte("2"), nil); err == nil || !strings.Contains(err.Error(), "restart service_manager") {
+			t.Errorf("got %v", err)
+		}
+	}
+	_ = o.Close() // Cannot delete what was confirmed.
+	if !strings.Contains(log.String(), "cannot be read from the state file") {
+		t.Errorf("log:\n%s", log.String())
+	}
+	epoch := o.Epoch()
+	o = open(t, config)
+	if o.Epoch() <= epoch {
+		t.Errorf("epoch %s after %s", o.Epoch(), epoch)
+	}
+}
