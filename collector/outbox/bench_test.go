@@ -112,8 +112,6 @@ func BenchmarkOpen(b *testing.B) {
 				b.Fatal(err)
 			}
 			for b.Loop() {
-				b.StopTimer()
-				b.StartTimer()
 				o := openBench(b, path)
 				if err := o.Close(); err != nil {
 					b.Fatal(err)

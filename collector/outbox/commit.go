@@ -46,12 +46,12 @@ type returnNote struct {
 	since time.Time
 }
 
-// Commit stores a host's new state together with the events that follow from it, and returns when both are on the disk. The events get Collector, Epoch and
-// Seq. A nil state says that the host was removed; its counting goes on should it come back. Commits of one host must come one after
-// the other; those of many hosts are grouped.
+// Commit stores a host's new state together with the events that follow from it, and returns when both are on the disk. The events get
+// Collector, Epoch and Seq. A nil state says that the host was removed; its counting goes on should it come back. Commits of one host
+// must come one after the other; those of many hosts are grouped.
 //
-// With an error nothing is stored, and the caller must keep the state that it has: after ErrFull, because there is no room for the events (a commit without
-// events always has room); after another one, because of the disk.
+// With an error nothing is stored, and the caller must keep the state that it has: after ErrFull, because there is no room for the
+// events (a commit without events always has room); after another one, because of the disk.
 func (o *Outbox) Commit(host string, state []byte, events []publish.Event) error {
 	if host == "" || len(host) > maxHost {
 		return fmt.Errorf("committing the state of host %.40q: its name must have 1 to %d bytes", host, maxHost)
@@ -154,14 +154,22 @@ func (o *Outbox) collect(now time.Time) (batch *todo, wait time.Duration, end bo
 		return nil, t.since.Add(gather).Sub(now), false
 	}
 	batch = &todo{drops: t.drops, notes: t.notes}
-	batch.jobs, t.jobs = t.jobs[:n:n], t.jobs[n:]
+	batch.jobs, t.jobs = split(t.jobs, n)
 	n = len(t.deletes)
 	if !end {
 		n = min(n, maxDeletes)
 	}
-	batch.deletes, t.deletes = t.deletes[:n:n], t.deletes[n:]
+	batch.deletes, t.deletes = split(t.deletes, n)
 	t.drops, t.notes, t.since = nil, nil, now
 	return batch, 0, end
+}
+
+// split takes n values from the front. What remains does not keep them alive, if it is nothing.
+func split[T any](s []T, n int) (front, rest []T) {
+	if n == len(s) {
+		return s, nil
+	}
+	return s[:n:n], s[n:]
 }
 
 // group returns how many of the jobs go into one transaction.

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/sourcegraph/conc"
 
 	"service_manager/collector/outbox"
@@ -113,7 +114,8 @@ func testFull(t *testing.T, config outbox.Config) {
 	}
 	commit(t, o, "a", "new", 1)
 	m, gap := bodyOf[publish.Event](t, o)
-	if gap.Gap == nil || gap.Gap.Reason != publish.GapOutboxFull || gap.Gap.FirstSeq != nil || !gap.Gap.Since.Equal(since.UTC()) || gap.Seq != uint64(n+1) {
+	want := &publish.GapInfo{Reason: publish.GapOutboxFull, Since: publish.Time{Time: since.UTC().Truncate(time.Millisecond)}}
+	if diff := cmp.Diff(want, gap.Gap); diff != "" || gap.Seq != uint64(n+1) {
 		t.Errorf("got event %d: %s", gap.Seq, m.Body)
 	}
 	o.Settle(m, publish.Confirmed)

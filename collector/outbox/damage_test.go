@@ -66,7 +66,8 @@ func contents(o *outbox.Outbox) everything {
 	return e
 }
 
-// reopened opens a file with the given contents. It must have either all of want, or a new epoch, the file beside it, and a word in the log.
+// reopened opens a file with the given contents. It must have either all of want, or a new epoch, the file beside it, and a word in the
+// log.
 func reopened(t *testing.T, what string, file []byte, want everything) (whole bool) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "state.db")

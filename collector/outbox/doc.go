@@ -12,21 +12,22 @@
 // A host's state and the events that follow from it are one transaction: when Commit returns without an error both are on the disk,
 // else neither is. An event is deleted only after the broker has confirmed and routed it, or after a [publish.Gap] event that says so
 // has taken its place in the same transaction. So each event arrives at least once, whatever happens to the broker or this process; a
-// crash repeats what was confirmed in the last moment before it. Of one host events go out in the order of their seq: the next one is handed out
-// when the one before is settled for good. Hosts do not wait for each other.
+// crash repeats what was confirmed in the last moment before it. Of one host events go out in the order of their seq: the next one is
+// handed out when the one before is settled for good. Hosts do not wait for each other.
 //
 // Statuses and notices are level-triggered: the newest says all, so only the newest waits, and not on the disk.
 //
 // # The state file
 //
-// One process has it, by a lock on a file beside it. Every value has a checksum, and the file has sums over all of them, so that
-// damage anywhere is seen, even if bbolt can read it. It is checked and copied at each Open: a copy is also how a bbolt file gets smaller. A file that is
-// damaged, or not ours, is renamed and kept, and a new one begun. Then the epoch is a new and greater one, by which consumers know
-// that counting starts anew, and the collector, which finds no states, publishes everything again.
+// One process has it, by a lock on a file beside it. Every value has a checksum, and the file has sums over all of them, so that damage
+// anywhere is seen, even if bbolt can read it. Each Open checks all of it, without bbolt, which believes what it reads; where more than
+// half of it is free it is replaced by a copy, since bbolt never makes a file smaller. A file that is damaged, or not ours, is renamed
+// and kept, and a new one begun. Then the epoch is a new and greater one, by which consumers know that counting starts anew, and the
+// collector, which finds no states, publishes everything again.
 //
 // # Bounds
 //
 // Waiting events are bounded by number and bytes of the file. When they have come to it Commit fails with [ErrFull]; the collector then
 // keeps its old state to compare with, so that the change is not forgotten, and what came and went in between is announced by a gap. In
-// memory a waiting event takes about 50 bytes, beside a cache of the newest bodies of 16 MiB.
+// memory a waiting event takes less than 100 bytes, beside a cache of the newest bodies of 16 MiB.
 package outbox

@@ -43,8 +43,8 @@ func openFile(path string, s sums) (f *file, err error) {
 	return f, nil
 }
 
-// caught makes an error of a panic of bbolt, also where it reads what the mapped file no longer has: because the disk failed, or someone truncated
-// the file. The function that it returns is to be deferred in the same goroutine.
+// caught makes an error of a panic of bbolt, also where it reads what the mapped file no longer has: because the disk failed, or
+// someone truncated the file. The function that it returns is to be deferred in the same goroutine.
 func (f *file) caught(err *error) func() {
 	before := debug.SetPanicOnFault(true)
 	return func() {
@@ -110,9 +110,9 @@ func (f *file) value(bucket string, key []byte) (value []byte, err error) {
 	return value, err
 }
 
-// update runs change as one transaction, which is on the disk when it returns nil. Otherwise nothing has changed. After an error that leaves it open
-// what is on the disk, such as a failed sync, the file takes no more until it is opened anew: the kernel may have forgotten what it could not
-// write.
+// update runs change as one transaction, which is on the disk when it returns nil. Otherwise nothing has changed. After an error that
+// leaves it open what is on the disk, such as a failed sync, the file takes no more until it is opened anew: the kernel may have
+// forgotten what it could not write.
 func (f *file) update(change func(*transaction) error) error {
 	if f.broken != nil {
 		return f.broken
@@ -159,10 +159,10 @@ func (f *file) lastCommit() (uint64, error) {
 }
 
 func (f *file) close() error {
-	if f.fault.Load() != nil {
-		return nil // Closing could wait for ever for a lock of bbolt. The process ends anyway, and the kernel closes the file.
+	if f.fault.Load() == nil {
+		return f.db.Close()
 	}
-	return f.db.Close()
+	return nil // Closing could wait for ever for a lock of bbolt. The process ends anyway, and the kernel closes the file.
 }
 
 // A transaction changes the state file and keeps the sums.

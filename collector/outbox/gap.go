@@ -40,8 +40,8 @@ func (o *Outbox) settleReturned(h *host, m publish.Message) {
 	}
 }
 
-// expired returns how many events of a host are to be dropped: the first if it has been returned for long enough, and with it those that have waited
-// as long. A gap alone stays, or the gap that told of it would be the next to be dropped.
+// expired returns how many events of a host are to be dropped: the first if it has been returned for long enough, and with it those
+// that have waited as long. A gap alone stays, or the gap that told of it would be the next to be dropped.
 func (o *Outbox) expired(h *host, now time.Time) int {
 	if now.Sub(h.returned) < o.config.UnroutableFor {
 		return 0
@@ -57,9 +57,9 @@ func (o *Outbox) expired(h *host, now time.Time) int {
 	return n
 }
 
-// settleRejected deals with an event that ended the connection, or that the publisher finds it can never send. After three times it is set aside, if
-// anything else was confirmed meanwhile: else the broker takes nothing from us, and the event is no worse than the rest. A gap is
-// never set aside, since nothing in it can be wrong.
+// settleRejected deals with an event that ended the connection, or that the publisher finds it can never send. After three times it is
+// set aside, if anything else was confirmed meanwhile: else the broker takes nothing from us, and the event is no worse than the rest.
+// A gap is never set aside, since nothing in it can be wrong.
 func (o *Outbox) settleRejected(h *host, m publish.Message, f publish.Fate) {
 	now := time.Now()
 	if h.rejections == 0 {

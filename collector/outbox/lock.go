@@ -9,8 +9,8 @@ import (
 // ErrInUse says that another process has the state file.
 var ErrInUse = errors.New("is in use by another service_manager")
 
-// lockFile takes the lock of the state file at path, or fails at once. It is a file of its own, because the state file is replaced at times. It
-// stays there when the lock is given up, by closing it: another process may have opened it already.
+// lockFile takes the lock of the state file at path, or fails at once. It is a file of its own, because the state file is replaced at
+// times. It stays there when the lock is given up, by closing it: another process may have opened it already.
 func lockFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

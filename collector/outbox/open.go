@@ -91,7 +91,8 @@ func reopen(path string, log *slog.Logger) (*file, *contents, error) {
 	}
 	if c.wasted > worthCopying && c.wasted > c.size/2 {
 		if err := replace(path, c); err != nil {
-			log.Warn("the state file cannot be copied to make it smaller; going on with it as it is", slog.String("path", path), slog.Any("err", err))
+			log.Warn("the state file cannot be copied to make it smaller; going on with it as it is",
+				slog.String("path", path), slog.Any("err", err))
 		}
 	}
 	f, err := openFile(path, c.sums)

@@ -2,6 +2,7 @@ package outbox_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"hash/crc32"
 	"log/slog"
@@ -111,7 +112,7 @@ func TestANewerFileIsRefused(t *testing.T) {
 	err = db.Update(func(tx *bbolt.Tx) error {
 		key, value := []byte("format"), []byte("2")
 		sum := crc32.Checksum(append(key, value...), crc32.MakeTable(crc32.Castagnoli))
-		return tx.Bucket([]byte("meta")).Put([]byte("format"), append([]byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)}, value...))
+		return tx.Bucket([]byte("meta")).Put([]byte("format"), append(binary.BigEndian.AppendUint32(nil, sum), value...))
 	})
 	if err = errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)

@@ -87,8 +87,8 @@ func (u *usage) remove(e entry) {
 	u.bytes -= int64(e.size)
 }
 
-// Open opens the state file, and begins a new one where there is none, or where it is damaged. The error says what to do about it; it wraps ErrInUse
-// where another process has the file.
+// Open opens the state file, and begins a new one where there is none, or where it is damaged. The error says what to do about it; it
+// wraps ErrInUse where another process has the file.
 func Open(config Config) (*Outbox, error) {
 	if config.Collector == "" {
 		return nil, errors.New("outbox: no collector name")
@@ -153,8 +153,8 @@ func (o *Outbox) restore(path string) error {
 	return nil
 }
 
-// Close commits what was settled, closes the file and gives up its lock. What comes later is not kept: whoever takes messages must have ended. A
-// second Close does nothing.
+// Close commits what was settled, closes the file and gives up its lock. What comes later is not kept: whoever takes messages must have
+// ended. A second Close does nothing.
 func (o *Outbox) Close() error {
 	o.mu.Lock()
 	if o.closed {

@@ -36,9 +36,10 @@ const (
 
 // pages reads a bbolt file that no one writes to, and believes nothing in it.
 //
-// bbolt itself trusts its pages. Of a damaged file it can make a fault, a panic in a goroutine of its own, an endless recursion, none of
-// which can be caught for certain, or a bucket with a part of its keys. Here each page is read at most once and no offset is followed out of it. What passes,
-// bbolt can read and write too: it looks at nothing else. That nothing is left out is for the caller to see, by the sums.
+// bbolt itself trusts its pages. Of a damaged file it can make a fault, a panic in a goroutine of its own, an endless recursion, none
+// of which can be caught for certain, or a bucket with a part of its keys. Here each page is read at most once and no offset is
+// followed out of it. What passes, bbolt can read and write too: it looks at nothing else. That nothing is left out is for the caller
+// to see, by the sums.
 type pages struct {
 	file     io.ReaderAt
 	pageSize int
@@ -47,9 +48,9 @@ type pages struct {
 	seen     []bool // Pages read, and pages that they overflow into.
 }
 
-// openPages reads the two meta pages of a file of so many bytes. Both must be whole. bbolt writes them in turn, and would fall back to the
-// older one where the newer is damaged: without a word, and without the last transaction. A crash cannot do that: what is checked of a meta page
-// is written in one sector.
+// openPages reads the two meta pages of a file of so many bytes. Both must be whole. bbolt writes them in turn, and would fall back to
+// the older one where the newer is damaged: without a word, and without the last transaction. A crash cannot do that: what is checked
+// of a meta page is written in one sector.
 func openPages(file io.ReaderAt, size int64) (*pages, error) {
 	first, err := readMeta(file, 0)
 	if err != nil {

@@ -14,8 +14,8 @@ const (
 	maxBurst = 1 << 14
 )
 
-// A lot holds parked hosts: those whose first event the broker did not take, for the same reason. Since their queues are likely the same, not
-// each of them is tried:
+// A lot holds parked hosts: those whose first event the broker did not take, for the same reason. Since their queues are likely the
+// same, not each of them is tried:
 //
 //	park ─▶ waiting ──(now and then one)──▶ on trial ─┬─ confirmed ─▶ free; at once twice as many are tried
 //	           ▲                                      │
@@ -37,8 +37,8 @@ type lotKey struct {
 	group string
 }
 
-// park takes a host out of the queue whose first event the broker did not take. A rejection costs the connection: so all hosts with one are one lot, and are
-// tried one after the other.
+// park takes a host out of the queue whose first event the broker did not take. A rejection costs the connection: so all hosts with one
+// are one lot, and are tried one after the other.
 func (o *Outbox) park(h *host, f publish.Fate, group string) {
 	key := lotKey{fate: f, group: group}
 	if f == publish.Rejected {

@@ -40,9 +40,10 @@ func (o *Outbox) Take() (publish.Message, bool) {
 
 // Settle implements [publish.Source].
 //
-// An event is done with when it is confirmed. One that is lost is handed out again, first of its host. One that is refused or returned is
-// tried again now and then (see lot), until it is confirmed, has been returned for Config.UnroutableFor, or has ended the connection three times.
-// Statuses and notices are handed out again if they were lost, and after some seconds if they were refused, unless a newer one waits.
+// An event is done with when it is confirmed. One that is lost is handed out again, first of its host. One that is refused or returned
+// is tried again now and then (see lot), until it is confirmed, has been returned for Config.UnroutableFor, or has ended the connection
+// three times. Statuses and notices are handed out again if they were lost, and after some seconds if they were refused, unless a newer
+// one waits.
 func (o *Outbox) Settle(m publish.Message, f publish.Fate) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -70,8 +71,8 @@ func (o *Outbox) done(n int) {
 	}
 }
 
-// Drain waits until nothing waits or is in flight any more; what is tried again now and then counts as waiting. When ctx ends first, the error
-// says how many messages are left and wraps ctx's cause.
+// Drain waits until nothing waits or is in flight any more; what is tried again now and then counts as waiting. When ctx ends first,
+// the error says how many messages are left and wraps ctx's cause.
 func (o *Outbox) Drain(ctx context.Context) error {
 	o.mu.Lock()
 	if o.open == 0 {

@@ -37,7 +37,8 @@ type slot struct {
 
 func (s *slot) waits() bool { return s.status != nil || s.message != nil }
 
-// PutStatus hands in the newest status of a host. It takes the place of an older one that still waits. EventSeq and Epoch are set when it is taken.
+// PutStatus hands in the newest status of a host. It takes the place of an older one that still waits. EventSeq and Epoch are set when
+// it is taken.
 func (o *Outbox) PutStatus(status publish.Status) {
 	o.putNewest(o.statuses, status.Host.Name, &status, nil)
 }
@@ -178,7 +179,8 @@ func (o *Outbox) pause(s *slot) {
 	})
 }
 
-// Drop forgets the status that waits of a host that has left the inventory. What is in flight stays so until it is settled; so do its events.
+// Drop forgets the status that waits of a host that has left the inventory. What is in flight stays so until it is settled; so do its
+// events.
 func (o *Outbox) Drop(host string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

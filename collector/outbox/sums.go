@@ -35,8 +35,8 @@ const (
 	sumCount
 )
 
-// sums tells what is in the buckets, so that something left out, or something old, does not pass for the whole. The checksums of the values cannot
-// tell that.
+// sums tells what is in the buckets, so that something left out, or something old, does not pass for the whole. The checksums of the
+// values cannot tell that.
 type sums struct {
 	commit  uint64 // Counts transactions.
 	buckets [sumCount]bucketSum
