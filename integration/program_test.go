@@ -35,7 +35,7 @@ func newProgram(t *testing.T) program {
 	if err != nil {
 		t.Fatalf("ssh-keygen: %v: %s", err, key)
 	}
-	text := fmt.Sprintf("[collector]\nname = \"program\"\ninterval = \"1s\"\n[broker]\nurl = %q\n[ssh]\nidentity_file = \"id\"\n"+
+	text := fmt.Sprintf("[collector]\nname = \"program\"\ninterval = \"1s\"\nstate = \"state.db\"\n[broker]\nurl = %q\n[ssh]\nidentity_file = \"id\"\n"+
 		"[[hosts]]\nname = \"nobody\"\ngroup = \"%s\"\naddress = \"127.0.0.1\"\nssh = {port = 1}\n[groups.%s]\n", url, "alone", "alone")
 	if err := os.WriteFile(made.inventory, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
