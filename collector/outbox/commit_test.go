@@ -176,6 +176,21 @@ func TestWaitingEventsTakeLittleMemory(t *testing.T) {
 	}
 }
 
+// Without a file too, only what waits takes memory.
+func TestSentEventsTakeNoMemory(t *testing.T) {
+	o := inMemory(t)
+	before := heap()
+	for range 100 {
+		commit(t, o, "a", "1", 1000)
+		for m, ok := o.Take(); ok; m, ok = o.Take() {
+			o.Settle(m, publish.Confirmed)
+		}
+	}
+	if used := heap() - before; used > 5<<20 {
+		t.Errorf("nothing waits in %d MB of memory", used>>20)
+	}
+}
+
 func heap() int {
 	var m runtime.MemStats
 	runtime.GC()

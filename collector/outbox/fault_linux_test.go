@@ -81,6 +81,29 @@ func TestAFullDisk(t *testing.T) {
 	})
 }
 
+func TestADropWaitsForTheDisk(t *testing.T) {
+	signal.Ignore(syscall.SIGXFSZ)
+	synctest.Test(t, func(t *testing.T) {
+		config := onDisk(t)
+		config.UnroutableFor = 0
+		o := open(t, config)
+		commit(t, o, "a", "1", 3)
+		expect(t, o, 3, "a#1")
+		restore := limitFiles(t, 4096)
+		settle(o, publish.Unroutable, "a#1")
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		expect(t, o, 0)
+		restore()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		m, gap := bodyOf[publish.Event](t, o)
+		if gap.Seq != 4 || gap.Gap == nil || *gap.Gap.FirstSeq != 1 || *gap.Gap.LastSeq != 3 {
+			t.Errorf("got %s", m.Body)
+		}
+	})
+}
+
 func TestNoRoomForANewFile(t *testing.T) {
 	signal.Ignore(syscall.SIGXFSZ)
 	config := onDisk(t)

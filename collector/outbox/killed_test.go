@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ func TestKilled(t *testing.T) {
 	}
 	config := onDisk(t)
 	committed := map[string]uint64{} // By host: greatest seq told.
-	settled := map[string]uint64{}   // The same, of what was confirmed before the process before the last one was killed.
+	settled := map[string]uint64{}   // The same, of what was deleted from the file in order.
 	for round := range 12 {
 		confirmed := runUntilKilled(t, config.Path, committed)
 		o := open(t, config)
@@ -39,7 +40,7 @@ func TestKilled(t *testing.T) {
 			o.Settle(m, publish.Confirmed)
 		}
 		for host, seq := range committed {
-			last := max(next[host], confirmed[host])
+			last := max(next[host], confirmed[host], settled[host])
 			if last < seq || string(states[host]) != fmt.Sprint(last) {
 				t.Errorf("round %d: %s: the last event is #%d, with the state of #%s; told of #%d", round, host, last, states[host], seq)
 			}
@@ -58,7 +59,12 @@ func commitUntilKilled(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	states := o.States()
-	tell := make(chan string)
+	var told sync.Mutex
+	tell := func(what, host string, seq uint64) {
+		told.Lock()
+		defer told.Unlock()
+		fmt.Println(what, host, seq) // One write, so that it is told before anything is done after it.
+	}
 	var wg conc.WaitGroup
 	for h := range 5 {
 		wg.Go(func() {
@@ -72,7 +78,7 @@ func commitUntilKilled(t *testing.T, path string) {
 				if err := o.Commit(host, fmt.Append(nil, seq), changes(host, 1)); err != nil {
 					panic(err)
 				}
-				tell <- fmt.Sprintf("committed %s %d", host, seq)
+				tell("committed", host, seq)
 			}
 		})
 	}
@@ -82,14 +88,12 @@ func commitUntilKilled(t *testing.T, path string) {
 				if m.Seq%7 == 0 {
 					time.Sleep(time.Millisecond)
 				}
-				tell <- fmt.Sprintf("confirmed %s %d", m.Host, m.Seq) // First: the other way round it could be killed in between.
+				tell("confirmed", m.Host, m.Seq) // First: the other way round it could be killed in between.
 				o.Settle(m, publish.Confirmed)
 			}
 		}
 	})
-	for line := range tell {
-		fmt.Println(line)
-	}
+	wg.Wait()
 }
 
 func runUntilKilled(t *testing.T, path string, committed map[string]uint64) (confirmed map[string]uint64) {

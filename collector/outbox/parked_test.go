@@ -205,6 +205,55 @@ func TestUnroutableIsDroppedAndTold(t *testing.T) {
 	})
 }
 
+func TestTheFirstReturnSurvivesARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		config := onDisk(t)
+		o := open(t, config)
+		commit(t, o, "a", "1", 1)
+		b := &fakeBroker{fate: always(publish.Unroutable)}
+		b.run(o, 40*time.Minute)
+		closeBox(t, o)
+		o = open(t, config)
+		b.run(o, 15*time.Minute)
+		if s := o.Stats(); s.Dropped != 0 {
+			t.Errorf("after 55 minutes: %+v", s)
+		}
+		closeBox(t, o)
+		o = open(t, config)
+		b.run(o, 10*time.Minute)
+		if s := o.Stats(); s.Dropped != 1 {
+			t.Errorf("after 65 minutes: %+v", s)
+		}
+		closeBox(t, o)
+		o = open(t, config) // Only the gap is left, whose own time has begun.
+		b.run(o, 40*time.Minute)
+		if s := o.Stats(); s.Dropped != 0 || s.Events != 1 {
+			t.Errorf("after 105 minutes: %+v", s)
+		}
+	})
+}
+
+func TestMoreAreTriedAtOnceEachTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := inMemory(t)
+		for h := range 100 {
+			commit(t, o, fmt.Sprint("host-", h), "1", 1)
+		}
+		for m, ok := o.Take(); ok; m, ok = o.Take() {
+			o.Settle(m, publish.Refused)
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		for _, want := range []int{1, 2, 4, 8, 16, 32, 37, 0} {
+			got := take(o)
+			if len(got) != want {
+				t.Fatalf("%d are tried, want %d", len(got), want)
+			}
+			settle(o, publish.Confirmed, got...)
+		}
+	})
+}
+
 func TestUnroutableAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := open(t, outbox.Config{})
