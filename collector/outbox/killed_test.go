@@ -33,7 +33,7 @@ func TestKilled(t *testing.T) {
 		states := o.States()
 		next := map[string]uint64{}
 		for m, ok := o.Take(); ok; m, ok = o.Take() {
-			if before, seen := next[m.Host]; seen && m.Seq != before+1 || !seen && m.Seq > confirmed[m.Host]+1 || m.Seq <= settled[m.Host] {
+			if before, seen := next[m.Host]; seen && m.Seq != before+1 || !seen && m.Seq > max(confirmed[m.Host], settled[m.Host])+1 || m.Seq <= settled[m.Host] {
 				t.Errorf("round %d: %s after #%d, where #%d was confirmed", round, name(m), before, confirmed[m.Host])
 			}
 			next[m.Host] = m.Seq
