@@ -37,12 +37,16 @@ func (s *schedule) commit(w *watch, a account) {
 	log := s.config.Log.With(slog.String("host", w.host.Name))
 	panicked := panics.Try(func() {
 		step := w.baseline.Compare(s.observation(w, a))
-		var refused error // Which the outbox has logged.
+		refused := false // Of which the outbox has logged why.
 		err := step.Commit(func(state []byte, events []publish.Event) error {
-			refused = s.config.Outbox.Commit(w.host.Name, state, events)
-			return refused
+			err := s.config.Outbox.Commit(w.host.Name, state, events)
+			refused = err != nil
+			return err
 		})
-		if err != nil && refused == nil {
+		switch {
+		case refused:
+			s.stats.refused()
+		case err != nil:
 			log.Error("the changes of a host cannot be told", slog.Any("err", err))
 		}
 	})

@@ -40,6 +40,7 @@ func (c *Collector) schedule(once bool) *schedule {
 		w.rearm()
 		s.agenda.add(w)
 	}
+	c.config.States = nil // The baselines have what they need of them, which is less.
 	if c.config.Heartbeat > 0 {
 		s.beatAt = next(now, 0, c.config.Heartbeat)
 	}

@@ -13,6 +13,8 @@ type Stats struct {
 	// Overruns counts the turns missed by hosts that were well, or new, because their polls before had not ended. Where it rises
 	// all the time, the interval, Parallel, Dials or DialRate is too small for the fleet.
 	Overruns uint64
+	// Refused counts the changes that the outbox had no room for, or could not write. Each is tried again with the host's next poll.
+	Refused uint64
 }
 
 // Stats returns what the collector is doing at the moment. It may be called at any time, and often.
@@ -32,6 +34,12 @@ func (t *stats) overrun() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.now.Overruns++
+}
+
+func (t *stats) refused() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.now.Refused++
 }
 
 func (t *stats) set(s *schedule) {

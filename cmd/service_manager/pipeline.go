@@ -20,7 +20,12 @@ const (
 	drainOnSignal = 5 * time.Second
 	drainOnce     = 45 * time.Second // longer than a confirm may take
 	senderEnds    = 3 * time.Second  // longer than a publisher takes to close
+	endsWithin    = 9 * time.Second  // after the signal, whatever hangs
 )
+
+// errStuck says that the end came without what hangs in the kernel, as a write to a disk that has gone does: that cannot be interrupted,
+// only left to end with the process.
+var errStuck = errors.New("it does not end: the disk with the state file hangs, or what reads stdout has stopped reading") //nolint:gochecknoglobals // a constant
 
 // A sender takes messages out of an outbox and away. [publish.Publisher] and [publish.Writer] are senders.
 type sender interface {
@@ -57,6 +62,9 @@ func (p pipeline) sweep(ctx context.Context) error {
 		if c.Sweep(ctx) != nil {
 			return failed(exitHost, errors.New("interrupted before every host was read"))
 		}
+		if refused := c.Stats().Refused; refused > 0 {
+			return failed(exitOwn, fmt.Errorf("the changes of %s could not be kept in the state file", count(int(refused), "host"))) //nolint:gosec // at most one per host
+		}
 		return nil
 	})
 	if left != nil && exitOf(err) < exitBroker {
@@ -65,9 +73,27 @@ func (p pipeline) sweep(ctx context.Context) error {
 	return err
 }
 
-// do runs the collector and the sender side by side. It ends when poll does, which is early when the sender fails. Left says which
-// messages remained; the error is the sender's, else poll's.
+// do is work, but ends soon after ctx in any case.
 func (p pipeline) do(ctx context.Context, poll func(context.Context, *collector.Collector) error) (left, err error) {
+	type end struct{ left, err error }
+	ended := make(chan end, 1)
+	go func() {
+		left, err := p.work(ctx, poll)
+		ended <- end{left, err}
+	}()
+	late := make(chan struct{})
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(endsWithin, func() { close(late) }) })()
+	select {
+	case e := <-ended:
+		return e.left, e.err
+	case <-late:
+		return nil, failed(exitOwn, errStuck)
+	}
+}
+
+// work runs the collector and the sender side by side. It ends when poll does, which is early when the sender fails. Left says which
+// messages remained; the error is the sender's, else poll's.
+func (p pipeline) work(ctx context.Context, poll func(context.Context, *collector.Collector) error) (left, err error) {
 	box, err := p.open()
 	if err != nil {
 		return nil, err
@@ -126,8 +152,7 @@ func (p pipeline) do(ctx context.Context, poll func(context.Context, *collector.
 		}
 		return left, err
 	case <-time.After(senderEnds):
-		// A write to a pipe that no one reads cannot be interrupted. The process ends, and the goroutine with it.
-		return nil, failed(exitOwn, errors.New("stdout does not take the messages: what reads it has stopped reading"))
+		return nil, failed(exitOwn, errStuck)
 	}
 }
 
