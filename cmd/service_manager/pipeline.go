@@ -25,7 +25,7 @@ const (
 
 // errStuck says that the end came without what hangs in the kernel, as a write to a disk that has gone does: that cannot be interrupted,
 // only left to end with the process.
-var errStuck = errors.New("it does not end: the disk with the state file hangs, or what reads stdout has stopped reading") //nolint:gochecknoglobals // a constant
+var errStuck = errors.New("it does not end: the disk with the state file hangs, or what reads stdout has stopped reading")
 
 // A sender takes messages out of an outbox and away. [publish.Publisher] and [publish.Writer] are senders.
 type sender interface {
