@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"regexp"
@@ -88,6 +89,8 @@ func explain(b broker, cfg Config, err error, connected bool) *BrokerError {
 	return &BrokerError{Broker: b.addr, Remedy: remedy, Err: err}
 }
 
+const aboutPort = "is this RabbitMQ's AMQP port (5672, with amqps 5671)?"
+
 func amqpRemedy(e *amqp.Error, b broker, cfg Config, connected bool) string {
 	switch {
 	case e.Code == amqp.AccessRefused && toTopic(e):
@@ -122,7 +125,7 @@ func amqpRemedy(e *amqp.Error, b broker, cfg Config, connected bool) string {
 	case e.Server || connected:
 		return ""
 	}
-	return "is this RabbitMQ's AMQP port (5672, with amqps 5671)?"
+	return aboutPort
 }
 
 func networkRemedy(err error, b broker) string {
@@ -149,6 +152,9 @@ func networkRemedy(err error, b broker) string {
 	}
 	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() || errors.Is(err, errNoAnswer) {
 		return "a firewall, or a broker that is frozen or overloaded"
+	}
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) {
+		return aboutPort // It hung up in the middle of amqp091's greeting, which then fails in whatever it is at.
 	}
 	return ""
 }

@@ -53,6 +53,7 @@ func TestExplain(t *testing.T) {
 		"other exchange":   {server(406, "PRECONDITION_FAILED - inequivalent arg 'type' for exchange"), false, "…delete it or configure another name"},
 		"shut down":        {server(320, "CONNECTION_FORCED - shutdown"), true, "broker amqp://h:5672/fleet: CONNECTION_FORCED - shutdown (320)"},
 		"no AMQP":          {&amqp.Error{Code: 501, Reason: "EOF"}, false, "broker amqp://h:5672/fleet: EOF: is this RabbitMQ's AMQP port (5672, with amqps 5671)?"},
+		"hung up on":       {&net.OpError{Op: "write", Err: net.ErrClosed}, false, "…is this RabbitMQ's AMQP port (5672, with amqps 5671)?"},
 		"EOF later":        {&amqp.Error{Code: 501, Reason: "EOF"}, true, "broker amqp://h:5672/fleet: EOF"},
 		"refused":          {&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, false, "…is RabbitMQ running there, on port 5672?"},
 		"no such name":     {&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host"}}, false, "…check the host name in the URL"},
