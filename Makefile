@@ -78,7 +78,15 @@ fuzz: ## Fuzz each target for FUZZTIME
 	done
 
 .PHONY: bench
-bench: ## Benchmarks, each claim beside what it is compared with
+bench: ## Benchmarks, each figure beside its floor; installs as "make test" does. BENCH="-for 10s commits" chooses, BENCH=-help
+	@left_out=$$(integration/setup) || exit; \
+	if printf %s "$$left_out" | grep '^integration tests:' >&2; then \
+		echo "bench: without a broker BENCH must name benchmarks that need none: commits, opens" >&2; \
+	fi; \
+	set -x; go run -ldflags '-X main.version=$(VERSION)' ./integration/bench/cmd $(BENCH)
+
+.PHONY: bench-unit
+bench-unit: ## Benchmarks of single packages
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: fmt

@@ -5,7 +5,6 @@ package integration
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -263,28 +262,6 @@ func TestPublisherGivesUp(t *testing.T) {
 			if strings.Contains(err.Error(), "s3cret") || !strings.Contains(err.Error(), good.Host) {
 				t.Errorf("credentials in, or no address: %v", err)
 			}
-		})
-	}
-}
-
-// BenchmarkPublish measures confirmed messages of 2 KB on one connection.
-func BenchmarkPublish(b *testing.B) {
-	for _, bound := range []bool{false, true} {
-		b.Run(fmt.Sprintf("queue=%v", bound), func(b *testing.B) {
-			d := newDesk(b)
-			if bound {
-				d.bind(b, "#", nil)
-			}
-			src := newTray(b)
-			_, stop := start(b, publish.Config{URLs: []string{brokerURL(b)}, Exchange: d.exchange}, src)
-			src.put(messages(b, 1, "web-01", 1600)...)
-			src.awaitConfirmed(1)
-			mm := messages(b, b.N, "web-01", 1600)
-			b.ResetTimer()
-			src.put(mm...)
-			src.awaitConfirmed(1 + b.N)
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
-			stop()
 		})
 	}
 }

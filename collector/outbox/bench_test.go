@@ -1,11 +1,9 @@
 package outbox_test
 
 import (
-	"bytes"
 	"fmt"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/sourcegraph/conc"
@@ -21,37 +19,6 @@ func openBench(b *testing.B, path string) *outbox.Outbox {
 		b.Fatal(err)
 	}
 	return o
-}
-
-// BenchmarkCommit commits a state of 5 KB with one event, from so many goroutines at a time.
-func BenchmarkCommit(b *testing.B) {
-	state := bytes.Repeat([]byte("x"), 5000)
-	for _, n := range []int{1, 100, 1000} {
-		b.Run(fmt.Sprint(n, "_goroutines"), func(b *testing.B) {
-			o := openBench(b, filepath.Join(b.TempDir(), "state.db"))
-			var left atomic.Int64
-			left.Store(int64(b.N))
-			b.ResetTimer()
-			var wg conc.WaitGroup
-			for g := range n {
-				wg.Go(func() {
-					for h := 0; left.Add(-1) >= 0; h++ {
-						host := fmt.Sprintf("host-%d-%d", g, h%10)
-						if err := o.Commit(host, state, changes(host, 1)); err != nil {
-							b.Error(err)
-						}
-					}
-				})
-			}
-			wg.Wait()
-			b.StopTimer()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commits/s")
-			b.ReportMetric(float64(b.N)/float64(o.Stats().Commits), "commits/transaction")
-			if err := o.Close(); err != nil {
-				b.Error(err)
-			}
-		})
-	}
 }
 
 // BenchmarkTakeSettle hands events out and has them deleted; those beyond the cache are read from the file.
@@ -99,24 +66,4 @@ func fillBench(b *testing.B, o *outbox.Outbox, hosts, each, bytes int) {
 		})
 	}
 	wg.Wait()
-}
-
-// BenchmarkOpen opens a file with the states of 10,000 hosts, and one with 200,000 events that wait.
-func BenchmarkOpen(b *testing.B) {
-	for name, n := range map[string]struct{ hosts, each int }{"10000_states": {10_000, 0}, "200000_events": {1000, 200}} {
-		b.Run(name, func(b *testing.B) {
-			path := filepath.Join(b.TempDir(), "state.db")
-			o := openBench(b, path)
-			fillBench(b, o, n.hosts, n.each, 600)
-			if err := o.Close(); err != nil {
-				b.Fatal(err)
-			}
-			for b.Loop() {
-				o := openBench(b, path)
-				if err := o.Close(); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
 }

@@ -1,0 +1,113 @@
+// Command cmd runs the benchmarks of package bench, all of them or those that are named as arguments. It prints their tables on stdout and
+// writes the same as JSON. Where it is given no broker it starts one, in a container, if one is needed.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"service_manager/integration/bench"
+	"service_manager/integration/broker"
+)
+
+// version is that of service_manager, set by the linker (-X main.version=v1.2.3).
+var version string
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// options are those of the command line. Folders are seen from the repository's top, where the command is to be run.
+type options struct {
+	bench.Run
+	parts []bench.Part
+	json  string
+}
+
+func parse(args []string) (options, error) {
+	o := options{Run: bench.Run{Sizes: bench.FullSizes()}}
+	const folder = "integration/bench/results"
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	fs.IntVar(&o.Rounds, "rounds", 3, "how often each thing is measured; the median counts")
+	fs.DurationVar(&o.For, "for", 3*time.Second, "how long each measurement lasts")
+	fs.StringVar(&o.Broker, "broker", "", "URL of a RabbitMQ, with an account that may declare and delete (default a container of our own)")
+	fs.StringVar(&o.Dir, "dir", folder, "where state files are made and removed, on the disk to be measured")
+	fs.StringVar(&o.json, "json", filepath.Join(folder, time.Now().UTC().Format("20060102T150405Z.json")), "file to write")
+	if err := fs.Parse(args); err != nil {
+		return options{}, err
+	}
+	if o.Rounds < 1 || o.For <= 0 {
+		return options{}, errors.New("-rounds and -for must be positive")
+	}
+	var err error
+	o.parts, err = choose(fs.Args())
+	return o, err
+}
+
+// choose returns the parts of the given names, all where there is none.
+func choose(names []string) ([]bench.Part, error) {
+	all := bench.Parts()
+	if len(names) == 0 {
+		return all, nil
+	}
+	var chosen []bench.Part
+	for _, name := range names {
+		i := slices.IndexFunc(all, func(p bench.Part) bool { return p.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no benchmark %q: see bench.Parts", name)
+		}
+		chosen = append(chosen, all[i])
+	}
+	return chosen, nil
+}
+
+func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
+	o, err := parse(args)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(o.Dir, 0o750); err != nil {
+		return err
+	}
+	if o.Broker == "" && slices.ContainsFunc(o.parts, func(p bench.Part) bool { return p.NeedsBroker }) {
+		b, err := broker.Start(ctx, "integration/stack", "service_manager_bench")
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, b.Stop(ctx)) }()
+		o.Broker = b.URL("admin")
+	}
+	report := bench.Report{}
+	command := strings.Join(append([]string{"go run ./integration/bench/cmd"}, args...), " ")
+	if report.Machine, err = o.Describe(ctx, command, cmp.Or(version, "(devel)")); err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, report.Machine)
+	for _, p := range o.parts {
+		t, err := p.Measure(ctx, o.Run)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(stdout, t)
+		report.Tables = append(report.Tables, t)
+	}
+	fmt.Fprintln(stdout, "written to", o.json)
+	return report.Save(o.json)
+}

@@ -1,0 +1,34 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+)
+
+// A Part is one benchmark, which gives one table.
+type Part struct {
+	Name        string
+	NeedsBroker bool
+	measure     func(Run, context.Context) (Table, error)
+}
+
+// Parts are all benchmarks, in the order in which they are to be run.
+func Parts() []Part {
+	return []Part{
+		{Name: "publishes", NeedsBroker: true, measure: Run.publishes},
+		{Name: "events", NeedsBroker: true, measure: Run.events},
+		{Name: "commits", measure: Run.commits},
+		{Name: "opens", measure: Run.opens},
+	}
+}
+
+// Measure runs the benchmark. It ends soon, and leaves nothing behind, when ctx does.
+func (p Part) Measure(ctx context.Context, r Run) (Table, error) {
+	before := loadAverage()
+	t, err := p.measure(r, ctx)
+	if err != nil {
+		return Table{}, fmt.Errorf("measuring %s: %w", p.Name, err)
+	}
+	t.Name, t.Load = p.Name, Load{Before: before, After: loadAverage()}
+	return t, nil
+}
