@@ -78,12 +78,14 @@ fuzz: ## Fuzz each target for FUZZTIME
 	done
 
 .PHONY: bench
-bench: ## Benchmarks, each figure beside its floor; installs as "make test" does. BENCH="-for 10s commits" chooses, BENCH=-help
+bench: ## Benchmarks, each figure beside its floor; installs as "make test" does. BENCH="-for 10s commits" chooses; BENCH=-help
 	@left_out=$$(integration/setup) || exit; \
+	chosen='$(BENCH)'; \
 	if printf %s "$$left_out" | grep '^integration tests:' >&2; then \
-		echo "bench: without a broker BENCH must name benchmarks that need none: commits, opens" >&2; \
+		chosen=$${chosen:-commits opens}; \
+		echo "bench: hence without a broker: $$chosen" >&2; \
 	fi; \
-	set -x; go run -ldflags '-X main.version=$(VERSION)' ./integration/bench/cmd $(BENCH)
+	go run -ldflags '-X main.version=$(VERSION)' ./integration/bench/cmd $$chosen
 
 .PHONY: bench-unit
 bench-unit: ## Benchmarks of single packages

@@ -21,7 +21,8 @@ func (r Run) events(ctx context.Context) (t Table, err error) {
 		return Table{}, err
 	}
 	defer func() { err = errors.Join(err, x.delete()) }()
-	t = Table{Title: fmt.Sprintf("Events of %d bytes, each committed with a state of %d bytes, taken, confirmed and deleted", len(mm[0].Body), stateSize)}
+	t = Table{Title: fmt.Sprintf("Events of %d bytes, each committed with a state of %d bytes, taken, confirmed and deleted; one of a host in flight",
+		len(mm[0].Body), stateSize)}
 	for _, q := range []queueType{classic, quorum} {
 		for _, n := range r.Hosts {
 			rows, err := r.compare(ctx, contest{

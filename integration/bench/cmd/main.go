@@ -45,8 +45,12 @@ func parse(args []string) (options, error) {
 	o := options{Run: bench.Run{Sizes: bench.FullSizes()}}
 	const folder = "integration/bench/results"
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
-	fs.IntVar(&o.Rounds, "rounds", 3, "how often each thing is measured; the median counts")
-	fs.DurationVar(&o.For, "for", 3*time.Second, "how long each measurement lasts")
+	fs.Usage = func() {
+		fmt.Fprintf(fs.Output(), "usage: bench [FLAGS] [BENCHMARK...]\n\nBenchmarks: %s\n\nFlags:\n", names())
+		fs.PrintDefaults()
+	}
+	fs.IntVar(&o.Rounds, "rounds", 5, "how often each thing is measured; the median counts")
+	fs.DurationVar(&o.For, "for", 2*time.Second, "how long each measurement lasts")
 	fs.StringVar(&o.Broker, "broker", "", "URL of a RabbitMQ, with an account that may declare and delete (default a container of our own)")
 	fs.StringVar(&o.Dir, "dir", folder, "where state files are made and removed, on the disk to be measured")
 	fs.StringVar(&o.json, "json", filepath.Join(folder, time.Now().UTC().Format("20060102T150405Z.json")), "file to write")
@@ -61,17 +65,26 @@ func parse(args []string) (options, error) {
 	return o, err
 }
 
+// names lists all benchmarks.
+func names() string {
+	var all []string
+	for _, p := range bench.Parts() {
+		all = append(all, p.Name)
+	}
+	return strings.Join(all, ", ")
+}
+
 // choose returns the parts of the given names, all where there is none.
-func choose(names []string) ([]bench.Part, error) {
+func choose(wanted []string) ([]bench.Part, error) {
 	all := bench.Parts()
-	if len(names) == 0 {
+	if len(wanted) == 0 {
 		return all, nil
 	}
 	var chosen []bench.Part
-	for _, name := range names {
+	for _, name := range wanted {
 		i := slices.IndexFunc(all, func(p bench.Part) bool { return p.Name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("there is no benchmark %q: see bench.Parts", name)
+			return nil, fmt.Errorf("there is no benchmark %q, but %s", name, names())
 		}
 		chosen = append(chosen, all[i])
 	}
