@@ -1,12 +1,12 @@
-// Package bench measures what the program promises, each figure beside what it is compared with: the floor, which is the same work by the
-// library underneath and nothing else. Both are measured in turn, in one process and minute by minute on the same machine, so that their ratio
-// holds where the figures themselves do not. A CPU time is that of this process, the client, alone: the broker's is not in it.
+// Package bench measures what the program promises, each figure beside its floor: the same work by the library underneath, and nothing else.
+// Both are measured in turn, round by round in one process, so that their ratio holds on another machine, or beside other work, where the
+// figures do not. CPU time is that of this process alone, the client; the broker's is not in it.
 //
-//	Publishes   confirmed statuses through one connection        floor: amqp091-go, the same window
-//	Events      commit ─▶ take ─▶ confirm ─▶ deletion            floor: amqp091-go, the same window, no disk
-//	Commits     a state and an event, by many committers         floor: bbolt, one put
-//	Opens       outbox.Open on a large file                      floor: bbolt, every value read once
+//	publishes   confirmed statuses through one connection                      floor: amqp091-go with the same window
+//	events      commit ─▶ take ─▶ confirm ─▶ deletion, by many hosts           floor: the same, which stores nothing
+//	commits     a host's state and an event, by many committers                floors: bbolt, a transaction each or shared
+//	opens       outbox.Open, with many states or many events that wait         floor: bbolt, every value read once
 //
-// `make bench` runs all of it on a broker of its own and prints the tables; RESULTS.md has those of one machine. A small run is among the
-// integration tests, which assert that it works and never how fast.
+// `make bench` runs them with a broker of its own and prints a table of each, with the design's target where there is one. RESULTS.md has
+// those of one machine. A small run is among the integration tests, which assert that it works and never how fast.
 package bench
