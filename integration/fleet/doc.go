@@ -15,6 +15,8 @@
 // fleet shows every kind of event within three minutes, and most trouble is over within a minute. A first sweep reaches
 // every host, if it takes no longer than 10 ms for each, and finds a failed unit and one that is not installed.
 //
+// A test that must know what happened has a steady fleet and changes it by command: see [Fleet.StartUnit] and what is beside it.
+//
 // An outage is noticed when a poll or a connection arrives in it. A host that no one asks during an outage keeps its
 // connections, unlike a real one.
 package fleet

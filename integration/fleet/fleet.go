@@ -26,14 +26,18 @@ type Config struct {
 	Dir string
 	// Pace is how often, on average, a host has an incident. 0 means 20 s.
 	Pace time.Duration
-	// Steady says that nothing ever changes, and no host ever goes away.
+	// Steady says that nothing ever changes but by command, and no host ever goes away.
 	Steady bool
+	// Served, where set, is called when an answer to a poll has been written to the last byte: with the version that the host had
+	// (see HostState), and when the poll came in. It is called by many goroutines.
+	Served func(hostName string, version int, asked time.Time)
 }
 
 // A Fleet is a number of simulated hosts that answer until it is closed. It is safe for concurrent use.
 type Fleet struct {
 	inventory string
 	stations  []*station
+	served    func(hostName string, version int, asked time.Time)
 	ctx       context.Context //nolint:containedctx // It is the fleet's lifetime, which no caller has.
 	stop      context.CancelFunc
 	returning conc.WaitGroup // hosts that are away
@@ -53,7 +57,7 @@ func Start(config Config) (*Fleet, error) {
 	config.Pace = cmp.Or(config.Pace, 20*time.Second)
 
 	ctx, stop := context.WithCancel(context.Background())
-	f := &Fleet{ctx: ctx, stop: stop}
+	f := &Fleet{ctx: ctx, stop: stop, served: config.Served}
 	if err := f.start(config); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("fleet: %w", err)

@@ -45,6 +45,8 @@ type host struct {
 	out        outage
 	until      time.Time // the end of out
 	outages    int       // how many there have been
+
+	version int // how many commands have changed it
 }
 
 // newHost makes a host that has been up for days when the simulation starts.

@@ -49,12 +49,19 @@ func (s *station) exec(ctx context.Context, command string, stdout, stderr io.Wr
 	}
 	buffer := s.fleet.buffer()
 	defer s.fleet.buffers.Put(buffer)
-	answered := s.await(ctx, func(now time.Time) { *buffer = s.host.answer((*buffer)[:0], request, now) })
+	asked, version := time.Now(), 0
+	answered := s.await(ctx, func(now time.Time) {
+		version = s.host.version
+		*buffer = s.host.answer((*buffer)[:0], request, now)
+	})
 	if !answered {
 		return -1
 	}
 	if _, err := stdout.Write(*buffer); err != nil {
 		return -1 // The client is gone.
+	}
+	if s.fleet.served != nil && request.Globs == nil {
+		s.fleet.served(s.host.name, version, asked)
 	}
 	return 0
 }
