@@ -27,6 +27,15 @@ const (
 	Blackhole
 	// Refuse resets the connections there are and every new one.
 	Refuse
+	// Slow passes on SlowPiece bytes at most every SlowEvery, in each direction of each connection: what is sent is late, and more waits
+	// for it. Nothing is lost.
+	Slow
+)
+
+// What the mode Slow lets through: 80 KiB/s, each piece a tenth of a second late.
+const (
+	SlowPiece = 8 << 10
+	SlowEvery = 100 * time.Millisecond
 )
 
 // Proxy forwards TCP connections to a target. Its methods may be called concurrently.
@@ -149,7 +158,7 @@ func (p *Proxy) copy(c *pair, to, from net.Conn) {
 		p.thawed(func() { _ = from.SetReadDeadline(time.Time{}) }) // SetMode sets one that has passed.
 		n, err := from.Read(buf)
 		if n > 0 && p.passes(c) {
-			if _, err := to.Write(buf[:n]); err != nil {
+			if err := p.pass(to, buf[:n]); err != nil {
 				return
 			}
 		}
@@ -166,6 +175,39 @@ func (p *Proxy) passes(c *pair) (yes bool) {
 		c.swallowed = c.swallowed || !yes
 	})
 	return yes
+}
+
+// pass writes data, at the pace that the mode allows.
+func (p *Proxy) pass(to io.Writer, data []byte) error {
+	for len(data) > 0 {
+		piece := len(data)
+		if p.dawdle() {
+			piece = min(piece, SlowPiece)
+		}
+		if _, err := to.Write(data[:piece]); err != nil {
+			return err
+		}
+		data = data[piece:]
+	}
+	return nil
+}
+
+// dawdle waits SlowEvery while the mode is Slow, and reports whether it still is.
+func (p *Proxy) dawdle() bool {
+	p.mu.Lock()
+	slow, changed := p.mode == Slow, p.changed
+	p.mu.Unlock()
+	if !slow {
+		return false
+	}
+	timer := time.NewTimer(SlowEvery)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-changed:
+		return p.dawdle()
+	}
 }
 
 // thawed calls f under the lock when the mode is not Freeze.

@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -153,4 +154,38 @@ func TestRefuse(t *testing.T) {
 	}
 	p.SetMode(proxy.Forward)
 	mustAsk(t, dial(t, p))
+}
+
+func TestSlowDelaysAndLosesNothing(t *testing.T) {
+	p := echo(t)
+	conn := dial(t, p)
+	mustAsk(t, conn)
+	p.SetMode(proxy.Slow)
+	began := time.Now()
+	mustAsk(t, conn)
+	if took := time.Since(began); took < 2*proxy.SlowEvery {
+		t.Errorf("there and back took %v, want %v at least", took, 2*proxy.SlowEvery)
+	}
+	sent := make([]byte, 3*proxy.SlowPiece)
+	for i := range sent {
+		sent[i] = byte(i)
+	}
+	began = time.Now()
+	if _, err := conn.Write(sent); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	got := make([]byte, len(sent))
+	if _, err := io.ReadFull(conn, got); err != nil || !bytes.Equal(got, sent) {
+		t.Errorf("read %v, the same: %v", err, bytes.Equal(got, sent))
+	}
+	if took := time.Since(began); took < 3*proxy.SlowEvery {
+		t.Errorf("three pieces took %v, want %v at least", took, 3*proxy.SlowEvery)
+	}
+	p.SetMode(proxy.Forward)
+	began = time.Now()
+	mustAsk(t, conn)
+	if took := time.Since(began); took > proxy.SlowEvery {
+		t.Errorf("not slow any more, there and back took %v", took)
+	}
 }
