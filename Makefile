@@ -18,6 +18,10 @@ RACE = -race
 UNIT_TESTS = -shuffle=on ./...
 # The first time the stack is built takes minutes. One package after the other, since they measure time.
 INTEGRATION_TESTS = -tags=integration -count=1 -timeout=30m -p=1
+# Its table is what it is run for.
+CHAOS_TEST = -v -run '^TestChaos$$' ./integration/chaos
+# How long `make chaos` takes, at least.
+CHAOS_FOR ?= 1h
 # How long or, better, how many runs: with a duration Go 1.26 now and then fails a sound target when the time is up
 # (go.dev/issue/75804).
 FUZZTIME = 100000x
@@ -54,6 +58,7 @@ test: ## Unit and integration tests; as root on Debian, install what they lack. 
 	run go test $$race $(UNIT_TESTS) || exit; \
 	is_left_out 'integration tests' || run go test $$race $(INTEGRATION_TESTS) ./integration || exit; \
 	is_left_out 'fault tests' || run go test $$race $(INTEGRATION_TESTS) ./integration/faults || exit; \
+	is_left_out 'integration tests' || run go test $$race $(INTEGRATION_TESTS) $(CHAOS_TEST) || exit; \
 	if [ "$$left_out" ]; then \
 		printf '\nThe tests passed, but this was left out:\n%s\n' "$$left_out"; \
 		[ "$(STRICT)" != 1 ]; \
@@ -66,6 +71,10 @@ unit: ## Unit tests with the race detector; RACE= where there is no C compiler
 .PHONY: integration
 integration: ## Integration tests: they start the test stack, and stop it; and, as root, real sshd processes
 	go test $(RACE) $(INTEGRATION_TESTS) ./integration/...
+
+.PHONY: chaos
+chaos: ## Faults for CHAOS_FOR, one after the other, and whether an event is missing; CHAOS_SEED repeats an order
+	CHAOS_FOR=$(CHAOS_FOR) go test $(RACE) -tags=integration -count=1 -timeout=0 $(CHAOS_TEST)
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME

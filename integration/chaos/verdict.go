@@ -61,8 +61,8 @@ func (o *oracle) verdict() verdict {
 		readings := o.readings(h, h.answers)
 		for _, unit := range slices.Sorted(maps.Keys(h.subjects)) {
 			j := judge{verdict: &v, name: name + " " + unit, subject: h.subjects[unit], readings: readings}
-			j.truths()
-			j.events()
+			j.judgeTruths()
+			j.judgeEvents()
 		}
 		o.judgeOutcomes(&v, name, h)
 	}
@@ -112,9 +112,9 @@ type judge struct {
 	readings []reading
 }
 
-// truths looks for an event of each truth that must be told of. The events must come in the order of the truths. A truth that is no
+// judgeTruths looks for an event of each truth that must be told of. The events must come in the order of the truths. A truth that is no
 // other than the last one told of needs none.
-func (j judge) truths() {
+func (j judge) judgeTruths() {
 	var (
 		current state // as told
 		toldAt  time.Time
@@ -170,8 +170,8 @@ func (j judge) known(i int) (at time.Time, must bool) {
 	return time.Time{}, false
 }
 
-// events looks whether each event tells of a truth, in the order of the truths, and begins where the one before has ended.
-func (j judge) events() {
+// judgeEvents looks whether each event tells of a truth, in the order of the truths, and begins where the one before has ended.
+func (j judge) judgeEvents() {
 	if len(j.subject.truths) == 0 {
 		if len(j.told) > 0 {
 			j.findings.add(invented, "%s: %d events, and there is no such unit", j.name, len(j.told))
