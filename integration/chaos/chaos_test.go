@@ -101,7 +101,9 @@ func TestChaos(t *testing.T) {
 		t.Fatal("interrupted")
 	}
 
-	w.report(result{seed: w.form.seed, lasted: time.Since(began), hosts: hostCount, verdict: w.oracle.verdict(), blows: w.blows})
+	w.report(result{
+		seed: w.form.seed, short: w.form.long == 0, lasted: time.Since(began), hosts: hostCount, verdict: w.oracle.verdict(), blows: w.blows,
+	})
 }
 
 // report prints a result, and fails the test if a bound was broken.

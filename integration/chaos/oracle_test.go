@@ -336,6 +336,10 @@ func TestDuplicates(t *testing.T) {
 	if broken := r.breaches(); len(broken) != 1 || !strings.HasPrefix(broken[0], "duplicates: 2, want at most 1") {
 		t.Errorf("%d duplicates of %d events: %q", r.verdict.duplicates, r.verdict.events, broken)
 	}
+	r.short, r.blows = true, []blow{{"a fault", span{s.now, s.now}}}
+	if broken := r.breaches(); len(broken) > 0 {
+		t.Errorf("short form, %d duplicates after a fault: %q", r.verdict.duplicates, broken)
+	}
 	s.oracle.besideFull(span{s.now, s.now.Add(time.Second)})
 	if v := s.oracle.verdict(); v.duplicates != 0 || v.besideFull != 2 {
 		t.Errorf("beside a full queue: %d duplicates, and %d others", v.besideFull, v.duplicates)

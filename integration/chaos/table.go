@@ -10,8 +10,9 @@ import (
 
 const (
 	// duplicatesBound is the share of events that may come twice, as long as no queue beside is full. Each fault costs what is under way
-	// at its moment: as a rule some few, and one of each host where a collector is killed while the broker is frozen. Where faults
-	// come every few seconds the share tells of their number alone, so that duplicatesEach may each cost, and once one of each host.
+	// at its moment: as a rule some few, and one of each host where a collector is killed while the broker is frozen. In the short form,
+	// where faults come every few seconds, the share tells of their number alone: there each may cost duplicatesEach, and one of them one
+	// of each host.
 	duplicatesBound = 0.01
 	duplicatesEach  = 3
 	// wholeBound is how long after a fault the stream may take to be whole again. The program promises 10 s; a machine may be busy.
@@ -30,6 +31,7 @@ type blow struct {
 // A result is what a run has come to.
 type result struct {
 	seed    uint64
+	short   bool // it was the short form
 	lasted  time.Duration
 	hosts   int
 	verdict verdict
@@ -59,7 +61,10 @@ func (r result) breaches() []string {
 }
 
 func (r result) allowedDuplicates() int {
-	return max(int(duplicatesBound*float64(r.verdict.events)), duplicatesEach*len(r.blows)+r.hosts)
+	if r.short {
+		return duplicatesEach*len(r.blows) + r.hosts
+	}
+	return int(duplicatesBound * float64(r.verdict.events))
 }
 
 // String is the result as a table.
@@ -85,8 +90,7 @@ func (r result) String() string {
 	for _, rule := range rules() {
 		row(rule, len(v.findings[rule]), "(0)")
 	}
-	row("duplicates", v.duplicates, fmt.Sprintf("(%d: %g %%, or %d for each fault and one for each host)",
-		r.allowedDuplicates(), 100*duplicatesBound, duplicatesEach))
+	row("duplicates", v.duplicates, fmt.Sprintf("(%d)", r.allowedDuplicates()))
 	row("duplicates beside a full queue", v.besideFull)
 	fmt.Fprintln(w)
 	row("fault", "times", "longest", "duplicates", "stream whole again after: median", "longest")
