@@ -120,14 +120,14 @@ func (j judge) judgeTruths() {
 		toldAt  time.Time
 		next    int // of the events, the first that is not needed yet
 	)
-	for i, t := range j.subject.truths {
+	for i, t := range j.truths {
 		if i == 0 {
 			current = t.state // The baseline has no event.
 			continue
 		}
 		j.changes++
 		known, must := j.known(i)
-		if !must && i < len(j.subject.truths)-1 {
+		if !must && i < len(j.truths)-1 {
 			continue
 		}
 		j.mustBeTold++
@@ -149,11 +149,11 @@ func (j judge) judgeTruths() {
 
 // known says when the collector has read a truth, and whether it has.
 func (j judge) known(i int) (at time.Time, must bool) {
-	t := j.subject.truths[i]
+	t := j.truths[i]
 	from, _ := slices.BinarySearchFunc(j.readings, t.version, func(r reading, version int) int { return r.version - version })
 	failed := false
 	for _, r := range j.readings[from:] {
-		if i+1 < len(j.subject.truths) && r.version >= j.subject.truths[i+1].version {
+		if i+1 < len(j.truths) && r.version >= j.truths[i+1].version {
 			break
 		}
 		switch {
@@ -172,20 +172,20 @@ func (j judge) known(i int) (at time.Time, must bool) {
 
 // judgeEvents looks whether each event tells of a truth, in the order of the truths, and begins where the one before has ended.
 func (j judge) judgeEvents() {
-	if len(j.subject.truths) == 0 {
+	if len(j.truths) == 0 {
 		if len(j.told) > 0 {
 			j.findings.add(invented, "%s: %d events, and there is no such unit", j.name, len(j.told))
 		}
 		return
 	}
-	told, next, restarts := j.subject.truths[0].state, 1, 0
+	told, next, restarts := j.truths[0].state, 1, 0
 	for _, e := range j.told {
 		if e.before != told {
 			j.findings.add(brokenChain, "%s: event %d is from %+v, and the one before told of %+v", j.name, e.seq, e.before, told)
 		}
 		told = e.after
 		restarts += e.restarts
-		at := slices.IndexFunc(j.subject.truths[min(next, len(j.subject.truths)):], func(t truth) bool { return t.state == e.after })
+		at := slices.IndexFunc(j.truths[min(next, len(j.truths)):], func(t truth) bool { return t.state == e.after })
 		if at < 0 {
 			j.findings.add(invented, "%s: event %d tells of %+v, which it never was, or not since what was told before", j.name, e.seq, e.after)
 			continue
@@ -193,7 +193,7 @@ func (j judge) judgeEvents() {
 		next += at + 1
 	}
 	started := 0
-	for _, t := range j.subject.truths {
+	for _, t := range j.truths {
 		if t.started {
 			started++
 		}
@@ -201,7 +201,7 @@ func (j judge) judgeEvents() {
 	if restarts > started {
 		j.findings.add(restartsAbove, "%s: the events tell of %d restarts, and there were %d", j.name, restarts, started)
 	}
-	if last := j.subject.truths[len(j.subject.truths)-1].state; told != last {
+	if last := j.truths[len(j.truths)-1].state; told != last {
 		j.findings.add(wrongEnd, "%s: it is %+v, and was told to be %+v", j.name, last, told)
 	}
 }

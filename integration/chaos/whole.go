@@ -25,9 +25,9 @@ func (o *oracle) isWhole(since, t time.Time) bool {
 }
 
 func (j judge) isWhole(since, t time.Time) bool {
-	for i := len(j.subject.truths) - 1; i > 0 && j.subject.truths[i].at.After(since); i-- {
+	for i := len(j.truths) - 1; i > 0 && j.truths[i].at.After(since); i-- {
 		if known, must := j.known(i); must && !known.After(t) {
-			return j.isTold(j.subject.truths[i])
+			return j.isTold(j.truths[i])
 		}
 	}
 	return true
@@ -43,7 +43,7 @@ func (j judge) isTold(t truth) bool {
 			return false
 		}
 	}
-	return j.subject.truths[0].state == t.state
+	return j.truths[0].state == t.state
 }
 
 // isTold says whether each unit was last told to be what it is, and each host to be reachable.
