@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -106,7 +107,7 @@ func TestTakesUpWhereTheLastOneStopped(t *testing.T) {
 		run(t, collector.Config{Hosts: fleet(3, 10*time.Second), Pool: &fakePool{}, Outbox: box}, 15*time.Second)
 		known := func(host string) bool { return host != "web-03" }
 		run(t, collector.Config{
-			Hosts: fleet(1, 10*time.Second), Pool: failsAfter(-time.Second), Outbox: box, States: box.states, Known: known,
+			Hosts: fleet(1, 10*time.Second), Pool: failsAfter(-time.Second), Outbox: box, States: maps.Clone(box.states), Known: known,
 		}, 15*time.Second)
 		want := []string{"web-03 host.removed", "web-01 unit.failed nginx.service"}
 		if diff := cmp.Diff(want, box.told()); diff != "" {

@@ -77,7 +77,7 @@ func restarts(before, after *Unit, systemd int) int {
 		return 0
 	case after.Restarts.known() && after.Restarts < before.Restarts:
 		return 1 + max(begun(after), 0)
-	case rose == 0 && before.Sub == "auto-restart" && 0 < systemd && systemd < queueState:
+	case (rose == 0 || !after.Restarts.known()) && before.Sub == "auto-restart" && 0 < systemd && systemd < queueState:
 		return 0 // It may have been queued then, and be counted.
 	default:
 		return 1
