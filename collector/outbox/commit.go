@@ -27,8 +27,11 @@ type todo struct {
 	deletes []uint64 // Ids of events that need not be kept any more.
 	drops   []drop
 	notes   map[string]returnNote // By host.
-	since   time.Time             // When the first of deletes and notes came.
-	retry   time.Time             // Not before this, after a failure; jobs do not wait for it.
+
+	overflows []*host // To be told when there is room; of some that may have been done already.
+
+	since time.Time // When the first of deletes and notes came.
+	retry time.Time // Not before this, after a failure; jobs do not wait for it.
 }
 
 // A job is a call of Commit.
@@ -142,18 +145,19 @@ func (o *Outbox) collect(now time.Time) (batch *todo, wait time.Duration, end bo
 	rest := len(t.deletes) + len(t.notes)
 	n := t.group()
 	end = o.closed && n == len(t.jobs)
-	idle := len(t.jobs) == 0 && len(t.drops) == 0 && rest == 0
+	telling := len(t.overflows) > 0 && o.roomy()
+	idle := len(t.jobs) == 0 && len(t.drops) == 0 && rest == 0 && !telling
 	switch {
 	case idle:
 		return nil, time.Hour, end
 	case len(t.jobs) > 0, o.closed:
 	case now.Before(t.retry):
 		return nil, t.retry.Sub(now), false
-	case len(t.drops) > 0, rest >= maxJobs:
+	case len(t.drops) > 0, rest >= maxJobs, telling:
 	case now.Before(t.since.Add(gather)):
 		return nil, t.since.Add(gather).Sub(now), false
 	}
-	batch = &todo{drops: t.drops, notes: t.notes}
+	batch = &todo{drops: t.drops, notes: t.notes, overflows: o.takeOverflows()}
 	batch.jobs, t.jobs = split(t.jobs, n)
 	n = len(t.deletes)
 	if !end {
@@ -214,6 +218,7 @@ func (o *Outbox) putBack(batch *todo) {
 	t.retry = time.Now().Add(retryFailed)
 	t.deletes = append(batch.deletes, t.deletes...)
 	t.drops = append(batch.drops, t.drops...)
+	t.overflows = append(batch.overflows, t.overflows...)
 	for host, n := range batch.notes {
 		if _, newer := t.notes[host]; !newer {
 			o.note(host, n)

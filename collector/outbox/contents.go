@@ -113,7 +113,7 @@ func (c *contents) readMeta(p *pages, bucket []byte) error {
 // readBuckets reads all but meta. Events come before hosts and returns.
 func (c *contents) readBuckets(p *pages, buckets map[string][]byte, visit func(bucket string, key, sealed []byte) error) error {
 	var got [sumCount]bucketSum
-	for _, name := range []string{eventsBucket, quarantineBucket, hostsBucket, returnsBucket} {
+	for _, name := range []string{eventsBucket, quarantineBucket, hostsBucket, returnsBucket, overflowsBucket} {
 		bucket := buckets[name]
 		if bucket == nil {
 			return fmt.Errorf("%w: bucket %s is missing", errDamaged, name)
@@ -176,6 +176,12 @@ func (c *contents) add(bucket string, key, value []byte) error {
 		if h := c.host(key); h.events.len() > 0 && h.events.items[0].id == id {
 			h.returned = since
 		}
+	case overflowsBucket:
+		v, err := decodeOverflow(value)
+		if err != nil {
+			return err
+		}
+		c.host(key).overflow = &v
 	}
 	return nil
 }

@@ -27,7 +27,7 @@ type host struct {
 
 	trial *lot // The host is on trial for it.
 
-	fullSince time.Time // Since when changes were refused with ErrFull; zero if none was.
+	overflow *overflow // Nil if no change had to be refused for want of room.
 }
 
 // stage says where a host is.

@@ -71,7 +71,7 @@ func create(path, epoch string) (*bbolt.DB, error) {
 		return nil, err
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range []string{metaBucket, hostsBucket, eventsBucket, quarantineBucket, returnsBucket} {
+		for _, name := range []string{metaBucket, hostsBucket, eventsBucket, quarantineBucket, returnsBucket, overflowsBucket} {
 			if _, err := tx.CreateBucket([]byte(name)); err != nil {
 				return err
 			}

@@ -110,7 +110,7 @@ func TestANewerFileIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
-		key, value := []byte("format"), []byte("2")
+		key, value := []byte("format"), []byte("3")
 		sum := crc32.Checksum(append(key, value...), crc32.MakeTable(crc32.Castagnoli))
 		return tx.Bucket([]byte("meta")).Put([]byte("format"), append(binary.BigEndian.AppendUint32(nil, sum), value...))
 	})
@@ -122,7 +122,7 @@ func TestANewerFileIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	config.Collector = "fleet-a"
-	if _, err := outbox.Open(config); err == nil || !strings.Contains(err.Error(), "format 2") {
+	if _, err := outbox.Open(config); err == nil || !strings.Contains(err.Error(), "format 3") {
 		t.Errorf("got %v", err)
 	}
 	if after, err := os.ReadFile(config.Path); err != nil || !bytes.Equal(before, after) {

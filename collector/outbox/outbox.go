@@ -140,6 +140,9 @@ func (o *Outbox) restore(path string) error {
 	o.stats.Quarantined = int(c.sums.buckets[quarantineSum].count) //nolint:gosec // bounded by maxQuarantined
 	for _, h := range o.hosts {
 		h.confirmed = h.seq
+		if h.overflow != nil {
+			o.todo.overflows = append(o.todo.overflows, h)
+		}
 		if h.events.len() == 0 {
 			continue
 		}

@@ -21,8 +21,10 @@ type plan struct {
 	events  []planned // To be added, in the order of their ids.
 	aside   []planned // To be added to the quarantine.
 	deletes []uint64
-	told    []*host // Their gap of changes that had no room is among events.
-	refused []*host // Whose events have no room.
+
+	refused   int // Jobs that have no room.
+	overflows map[*host]*overflow
+	told      []*host // The gap that tells of their overflow is among events.
 }
 
 // A hostPlan is what becomes of a host's record.
@@ -31,7 +33,7 @@ type hostPlan struct {
 	state     []byte
 	keepState bool // As it is in the file.
 	changed   bool
-	told      bool // The gap of changes that had no room is planned.
+	told      bool // The gap that tells of its overflow is planned.
 }
 
 // planned is an event to be added.
@@ -44,11 +46,20 @@ type planned struct {
 // plan works out a batch. Jobs that cannot be done get their error.
 func (o *Outbox) plan(batch *todo) *plan {
 	o.mu.Lock()
-	p := &plan{o: o, batch: batch, now: time.Now(), last: o.lastID, usage: o.usage, hosts: map[string]*hostPlan{}}
+	p := &plan{
+		o: o, batch: batch, now: time.Now(), last: o.lastID, usage: o.usage,
+		hosts: map[string]*hostPlan{}, overflows: map[*host]*overflow{},
+	}
 	o.mu.Unlock()
 	p.deletes = append(p.deletes, batch.deletes...)
 	for _, d := range batch.drops {
 		p.drop(d)
+	}
+	for _, h := range batch.overflows {
+		if h.overflow != nil {
+			hp, _ := p.host(h.name)
+			p.tell(hp, h, h.overflow.host)
+		}
 	}
 	for _, j := range batch.jobs {
 		p.job(j)
@@ -73,11 +84,8 @@ func (p *plan) host(name string) (*hostPlan, *host) {
 func (p *plan) job(j *job) {
 	hp, h := p.host(j.host)
 	before, host := *p, *hp
-	if len(j.events) > 0 && !h.fullSince.IsZero() && !hp.told {
-		info := &publish.GapInfo{Reason: publish.GapOutboxFull, Since: publish.Time{Time: h.fullSince}}
-		p.event(hp, publish.Event{Event: publish.Gap, Host: j.events[0].Host, Gap: info})
-		hp.told = true
-		p.told = append(p.told, h)
+	if len(j.events) > 0 {
+		p.tell(hp, h, j.events[0].Host)
 	}
 	for _, e := range j.events {
 		p.event(hp, e)
@@ -85,7 +93,7 @@ func (p *plan) job(j *job) {
 	full := p.usage.events > p.o.config.MaxMessages || p.usage.bytes > p.o.config.MaxBytes
 	if full && before.usage.events > 0 && len(j.events) > 0 {
 		*p, *hp = before, host
-		p.refused = append(p.refused, h)
+		p.overflow(hp, h, j.events[0].Host)
 		j.err = ErrFull
 		return
 	}
@@ -188,6 +196,9 @@ func (p *plan) write(t *transaction) error {
 			return err
 		}
 	}
+	if err := p.writeOverflows(t); err != nil {
+		return err
+	}
 	return p.writeAside(t)
 }
 
@@ -237,9 +248,7 @@ func (o *Outbox) apply(p *plan) {
 	for name, hp := range p.hosts {
 		o.hosts[name].seq = hp.seq
 	}
-	for _, h := range p.told {
-		h.fullSince = time.Time{}
-	}
+	o.applyOverflows(p)
 	for _, d := range p.batch.drops {
 		for _, e := range d.entries {
 			o.bodies.remove(e.id)
@@ -255,20 +264,14 @@ func (o *Outbox) apply(p *plan) {
 	}
 }
 
-// markFull remembers whose changes had no room, and logs when that begins and ends. It has ended when a tenth of the room is free.
+// markFull remembers whether there is no room for changes, and logs when that begins and ends.
 func (o *Outbox) markFull(p *plan) {
-	for _, h := range p.refused {
-		if h.fullSince.IsZero() {
-			h.fullSince = p.now
-		}
-	}
-	c := o.config
 	switch {
-	case len(p.refused) > 0 && !o.stats.Full:
+	case p.refused > 0 && !o.stats.Full:
 		o.stats.Full = true
 		o.log.Error("the outbox is full; changes are told when the broker has taken some of its events", slog.Int("events", o.usage.events),
 			slog.Int64("bytes", o.usage.bytes))
-	case len(p.refused) == 0 && o.stats.Full && o.usage.events <= c.MaxMessages/10*9 && o.usage.bytes <= c.MaxBytes/10*9:
+	case p.refused == 0 && o.stats.Full && o.roomy():
 		o.stats.Full = false
 		o.log.Info("the outbox has room again", slog.Int("events", o.usage.events))
 	}

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -103,6 +104,28 @@ func decodeReturn(b []byte) (id uint64, since time.Time, err error) {
 	r := fields{rest: b}
 	id, since = r.uvarint(), time.UnixMilli(r.varint())
 	return id, since, r.err
+}
+
+// encodeOverflow returns what is stored of a host whose changes had no room.
+func encodeOverflow(v *overflow) ([]byte, error) {
+	host, err := json.Marshal(v.host)
+	if err != nil {
+		return nil, fmt.Errorf("encoding what is known of a host: %w", err)
+	}
+	return append(binary.AppendVarint(nil, v.since.UnixMilli()), host...), nil
+}
+
+// decodeOverflow undoes encodeOverflow.
+func decodeOverflow(b []byte) (overflow, error) {
+	r := fields{rest: b}
+	v := overflow{since: time.UnixMilli(r.varint())}
+	if r.err != nil {
+		return overflow{}, r.err
+	}
+	if err := json.Unmarshal(r.rest, &v.host); err != nil {
+		return overflow{}, fmt.Errorf("%w: a host's overflow is none", errDamaged)
+	}
+	return v, nil
 }
 
 // fields reads a record from its front. After the first error it reads nothing more.

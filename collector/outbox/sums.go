@@ -12,6 +12,7 @@ const (
 	eventsBucket     = "events"     // eventKey to encodeEvent, of those that wait.
 	quarantineBucket = "quarantine" // The same, of those that are never sent; the oldest make room.
 	returnsBucket    = "returns"    // Host to encodeReturn.
+	overflowsBucket  = "overflows"  // Host to encodeOverflow.
 )
 
 // The keys of the bucket meta.
@@ -22,7 +23,7 @@ const (
 )
 
 // formatVersion rises when an older program could not read the file any more, or would do harm to it.
-const formatVersion = 1
+const formatVersion = 2
 
 // summed are the buckets whose contents sums tell.
 type summed int
@@ -32,6 +33,7 @@ const (
 	eventsSum
 	quarantineSum
 	returnsSum
+	overflowsSum
 	sumCount
 )
 
@@ -56,8 +58,10 @@ func sumOf(bucket string) summed {
 		return eventsSum
 	case quarantineBucket:
 		return quarantineSum
-	default:
+	case returnsBucket:
 		return returnsSum
+	default:
+		return overflowsSum
 	}
 }
 
