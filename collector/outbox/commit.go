@@ -43,12 +43,6 @@ type job struct {
 	done   chan struct{}
 }
 
-// A returnNote says since when the broker returns the first event of a host; without an id, that it is no more.
-type returnNote struct {
-	id    uint64
-	since time.Time
-}
-
 // Commit stores a host's new state together with the events that follow from it, and returns when both are on the disk. The events get
 // Collector, Epoch and Seq. A nil state says that the host was removed; its counting goes on should it come back. Commits of one host
 // must come one after the other; those of many hosts are grouped.
@@ -92,7 +86,7 @@ func (o *Outbox) delete(id uint64) {
 	}
 }
 
-// note has the committer keep since when a host's first event is returned.
+// note has the committer keep n of a host.
 func (o *Outbox) note(host string, n returnNote) {
 	o.soon()
 	if o.todo.notes == nil {
@@ -146,7 +140,7 @@ func (o *Outbox) collect(now time.Time) (batch *todo, wait time.Duration, end bo
 	n := t.group()
 	end = o.closed && n == len(t.jobs)
 	telling := len(t.overflows) > 0 && o.roomy()
-	idle := len(t.jobs) == 0 && len(t.drops) == 0 && rest == 0 && !telling
+	idle := len(t.jobs) == 0 && len(t.drops) == 0 && rest == 0 && !telling && (!o.closed || o.clock == o.kept)
 	switch {
 	case idle:
 		return nil, time.Hour, end

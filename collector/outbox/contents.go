@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"time"
 
 	"service_manager/publish"
 )
@@ -19,9 +20,10 @@ var errNewer = errors.New("a newer service_manager wrote it")
 type entry struct {
 	id   uint64 // Its place in the file. Rises with each commit.
 	seq  uint64
-	at   int64 // When it was observed, in Unix milliseconds.
-	size int32 // Bytes in the file.
-	gap  bool  // It tells of a gap.
+	at   int64  // When it was observed, in Unix milliseconds.
+	size int32  // Bytes in the file.
+	gap  bool   // It tells of a gap.
+	key  uint16 // A hash of its routing key.
 }
 
 // entryOf returns the entry of an event as it is stored, and its host.
@@ -30,12 +32,14 @@ func entryOf(id uint64, value []byte) (e entry, host []byte, err error) {
 	e = entry{id: id, at: r.varint(), seq: r.uvarint(), size: int32(min(sumLength+len(value), 1<<30))}
 	host = r.bytes()
 	e.gap = string(r.bytes()) == publish.Gap
+	e.key = uint16(checksum(r.bytes(), nil)) //nolint:gosec // The lower half is as good a hash.
 	return e, host, r.err
 }
 
 // contents is what is in a state file.
 type contents struct {
 	epoch  string
+	clock  time.Duration // See Outbox.clock.
 	sums   sums
 	hosts  map[string]*host
 	states map[string][]byte
@@ -106,6 +110,9 @@ func (c *contents) readMeta(p *pages, bucket []byte) error {
 		return fmt.Errorf("%w: it has no epoch", errDamaged)
 	}
 	c.epoch = string(found[epochKey])
+	if c.clock, err = decodeClock(found[clockKey]); err != nil {
+		return err
+	}
 	c.sums, err = decodeSums(found[sumsKey])
 	return err
 }
@@ -169,12 +176,12 @@ func (c *contents) add(bucket string, key, value []byte) error {
 			c.states[h.name] = append([]byte{}, state...) // An empty state is one, too.
 		}
 	case returnsBucket:
-		id, since, err := decodeReturn(value)
+		n, err := decodeReturn(value)
 		if err != nil {
 			return err
 		}
-		if h := c.host(key); h.events.len() > 0 && h.events.items[0].id == id {
-			h.returned = since
+		if h := c.host(key); h.events.len() > 0 && h.events.items[0].id == n.id {
+			h.returned = n
 		}
 	case overflowsBucket:
 		v, err := decodeOverflow(value)

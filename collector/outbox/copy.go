@@ -41,7 +41,9 @@ func copyTo(db *bbolt.DB, path string) error {
 	if err := to.commit(); err != nil {
 		return err
 	}
-	return db.Update(func(tx *bbolt.Tx) error { return putMeta(tx, sumsKey, c.sums.encode()) })
+	return db.Update(func(tx *bbolt.Tx) error {
+		return errors.Join(putMeta(tx, clockKey, encodeClock(c.clock)), putMeta(tx, sumsKey, c.sums.encode()))
+	})
 }
 
 // A copier writes values in the order of their keys, a few megabytes at a time.

@@ -20,7 +20,7 @@ type host struct {
 	events    fifo[entry] // The first may be in flight.
 
 	// Of the first event:
-	returned   time.Time // When the broker first returned it; zero if it has not.
+	returned   returnNote // Zero if the broker has not returned it.
 	rejections int
 	rejected   time.Time // When the first of them was.
 	others     uint64    // Outbox.confirms at that time.
@@ -139,9 +139,9 @@ func (o *Outbox) shift(h *host) {
 // forget does what follows from the first event of a host not waiting any more.
 func (o *Outbox) forget(h *host, e entry) {
 	o.usage.remove(e)
-	if !h.returned.IsZero() {
+	if h.returned.id != 0 {
 		o.note(h.name, returnNote{})
 	}
-	h.returned, h.rejections, h.rejected = time.Time{}, 0, time.Time{}
+	h.returned, h.rejections, h.rejected = returnNote{}, 0, time.Time{}
 	o.done(1)
 }

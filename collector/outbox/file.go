@@ -80,6 +80,7 @@ func create(path, epoch string) (*bbolt.DB, error) {
 		return errors.Join(
 			putMeta(tx, formatKey, []byte(strconv.Itoa(formatVersion))),
 			putMeta(tx, epochKey, []byte(epoch)),
+			putMeta(tx, clockKey, encodeClock(0)),
 			putMeta(tx, sumsKey, none.encode()))
 	})
 	if err != nil {
@@ -208,6 +209,11 @@ func (t *transaction) value(bucket string, key []byte) ([]byte, error) {
 		return nil, nil
 	}
 	return unseal(key, sealed)
+}
+
+// putClock keeps the outbox's clock.
+func (t *transaction) putClock(clock time.Duration) error {
+	return putMeta(t.tx, clockKey, encodeClock(clock))
 }
 
 // count is how many values a bucket has.

@@ -18,19 +18,19 @@ type drop struct {
 	entries    []entry
 	reason     string // One of the reasons of publish.GapInfo.
 	since      time.Time
-	quarantine bool // Keep them aside.
+	newest     entry // The last event that waits, whether it is dropped or not. The gap goes where that would.
+	quarantine bool  // Keep them aside.
 }
 
 // settleReturned deals with an event that no queue is bound for.
 func (o *Outbox) settleReturned(h *host, m publish.Message) {
-	now := time.Now()
-	if h.returned.IsZero() {
-		h.returned = now
-		o.note(h.name, returnNote{id: h.events.items[0].id, since: now})
+	o.tick()
+	if h.returned.id == 0 {
+		o.wait(h, time.Now())
 	}
-	if n := o.expired(h, now); n > 0 {
+	if n := o.expired(h); n > 0 {
 		o.stats.Dropped += uint64(n)
-		o.giveUp(h, n, drop{reason: publish.GapUnroutable, since: h.returned})
+		o.giveUp(h, n, drop{reason: publish.GapUnroutable, since: h.returned.since})
 	}
 	// What remains, and the gap that comes, go the same way.
 	if h.events.len() > 0 {
@@ -41,17 +41,24 @@ func (o *Outbox) settleReturned(h *host, m publish.Message) {
 }
 
 // expired returns how many events of a host are to be dropped: the first if it has been returned for long enough, and with it those
-// that have waited as long. A gap alone stays, or the gap that told of it would be the next to be dropped.
-func (o *Outbox) expired(h *host, now time.Time) int {
-	if now.Sub(h.returned) < o.config.UnroutableFor {
+// behind it that have waited as long for the same routing key. A gap alone stays, or the gap that told of it would be the next to be
+// dropped; but it makes way for events that go elsewhere.
+func (o *Outbox) expired(h *host) int {
+	if o.clock-h.returned.clock < o.config.UnroutableFor {
 		return 0
 	}
-	oldest := now.Add(-o.config.UnroutableFor).UnixMilli()
+	events := h.events.items
 	n := 1
-	for n < h.events.len() && h.events.items[n].at <= oldest {
+	for n < len(events) && events[n].seq <= h.returned.last && events[n].key == events[0].key {
 		n++
 	}
-	if n == 1 && h.events.items[0].gap {
+	switch {
+	case n > 1 || !events[0].gap:
+		return n
+	case len(events) == 1:
+		return 0
+	case events[1].key == events[0].key:
+		o.wait(h, h.returned.since) // Now for those behind it, too.
 		return 0
 	}
 	return n
@@ -80,7 +87,7 @@ func (o *Outbox) settleRejected(h *host, m publish.Message, f publish.Fate) {
 
 // giveUp takes the first n events out of a host, to be dropped as d says.
 func (o *Outbox) giveUp(h *host, n int, d drop) {
-	d.host = h
+	d.host, d.newest = h, h.events.items[h.events.len()-1]
 	for range n {
 		e, _ := h.events.pop()
 		d.entries = append(d.entries, e)
@@ -93,12 +100,12 @@ func (o *Outbox) giveUp(h *host, n int, d drop) {
 }
 
 // gapOf makes the gap event for events that were dropped: it tells of them and of what gaps among them told of.
-func gapOf(d drop, dropped []publish.Message) (publish.Event, error) {
+func gapOf(d drop, dropped []publish.Message, newest publish.Message) (publish.Event, error) {
 	var last struct {
 		Host publish.HostRef `json:"host"`
 	}
 	first, end := dropped[0].Seq, dropped[len(dropped)-1].Seq
-	if err := json.Unmarshal(dropped[len(dropped)-1].Body, &last); err != nil {
+	if err := json.Unmarshal(newest.Body, &last); err != nil {
 		return publish.Event{}, fmt.Errorf("reading an event: %w", err)
 	}
 	since := d.since

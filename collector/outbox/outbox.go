@@ -26,8 +26,8 @@ type Config struct {
 	// MaxMessages and MaxBytes bound the events that wait. 0 means 1,000,000 and 1 GiB.
 	MaxMessages int
 	MaxBytes    int64
-	// UnroutableFor is how long an event is tried again that no queue is bound for, from when the broker first returned it. 0 means
-	// that it is not tried again.
+	// UnroutableFor is how long an event is tried again that no queue is bound for, from when the broker first returned it; time in
+	// which the broker returns nothing, since it or this process is away, does not count. 0 means that it is not tried again.
 	UnroutableFor time.Duration
 	StatusTTL     time.Duration // After it a queue drops a status; 0 means never.
 	MaxBody       int           // Longest message body in bytes; 0 means publish.DefaultMaxBody. As the publisher has it.
@@ -60,6 +60,9 @@ type Outbox struct {
 	lastID   uint64 // Greatest id of an event. The committer's.
 	usage    usage
 	stats    Stats
+	clock    time.Duration // What unroutable events are counted in: see tick.
+	returned time.Time     // When the clock last ticked.
+	kept     time.Duration // The clock as it is in the file.
 	confirms uint64        // Messages confirmed, of any kind.
 	open     int           // Messages waiting, in flight or parked.
 	empty    chan struct{} // Closed when open comes to 0; nil while no one waits for it.
@@ -136,7 +139,7 @@ func (o *Outbox) restore(path string) error {
 	}
 	o.lock, o.file = lock, f
 	o.epoch, o.hosts, o.states = c.epoch, c.hosts, c.states
-	o.lastID = c.last
+	o.lastID, o.clock, o.kept = c.last, c.clock, c.clock
 	o.stats.Quarantined = int(c.sums.buckets[quarantineSum].count) //nolint:gosec // bounded by maxQuarantined
 	for _, h := range o.hosts {
 		h.confirmed = h.seq

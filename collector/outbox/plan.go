@@ -15,6 +15,7 @@ type plan struct {
 	o       *Outbox
 	batch   *todo
 	now     time.Time
+	clock   time.Duration
 	last    uint64 // The greatest id of an event so far.
 	usage   usage
 	hosts   map[string]*hostPlan
@@ -47,7 +48,7 @@ type planned struct {
 func (o *Outbox) plan(batch *todo) *plan {
 	o.mu.Lock()
 	p := &plan{
-		o: o, batch: batch, now: time.Now(), last: o.lastID, usage: o.usage,
+		o: o, batch: batch, now: time.Now(), clock: o.clock, last: o.lastID, usage: o.usage,
 		hosts: map[string]*hostPlan{}, overflows: map[*host]*overflow{},
 	}
 	o.mu.Unlock()
@@ -149,7 +150,11 @@ func (p *plan) drop(d drop) {
 		}
 		dropped[i] = m
 	}
-	gap, err := gapOf(d, dropped)
+	newest, err := p.o.event(d.newest.id, p.body(d.newest.id))
+	var gap publish.Event
+	if err == nil {
+		gap, err = gapOf(d, dropped, newest)
+	}
 	if err != nil {
 		p.o.log.Error("a gap cannot be told of", slog.String("host", d.host.name), slog.Any("err", err))
 	} else {
@@ -199,6 +204,11 @@ func (p *plan) write(t *transaction) error {
 	if err := p.writeOverflows(t); err != nil {
 		return err
 	}
+	if p.clock != p.o.kept {
+		if err := t.putClock(p.clock); err != nil {
+			return err
+		}
+	}
 	return p.writeAside(t)
 }
 
@@ -222,7 +232,7 @@ func (n returnNote) write(t *transaction, host []byte) error {
 	if n.id == 0 {
 		return t.remove(returnsBucket, host)
 	}
-	return t.put(returnsBucket, host, encodeReturn(n.id, n.since))
+	return t.put(returnsBucket, host, encodeReturn(n))
 }
 
 func (p *plan) writeAside(t *transaction) error {
@@ -241,7 +251,7 @@ func (p *plan) writeAside(t *transaction) error {
 
 // apply makes known what was written.
 func (o *Outbox) apply(p *plan) {
-	o.lastID = p.last
+	o.lastID, o.kept = p.last, p.clock
 	o.stats.Commits++
 	o.stats.Committed += uint64(len(p.events))
 	o.stats.Quarantined = min(o.stats.Quarantined+len(p.aside), maxQuarantined)

@@ -94,16 +94,26 @@ func decodeHost(b []byte) (seq uint64, state []byte, err error) {
 	return 0, nil, fmt.Errorf("%w: a host's record is none", errDamaged)
 }
 
-// encodeReturn returns what is stored of a host whose first event the broker returns: which event, and since when.
-func encodeReturn(id uint64, since time.Time) []byte {
-	return binary.AppendVarint(binary.AppendUvarint(nil, id), since.UnixMilli())
+// encodeReturn returns what is stored of a host whose first event the broker returns.
+func encodeReturn(n returnNote) []byte {
+	b := binary.AppendVarint(binary.AppendUvarint(nil, n.id), n.since.UnixMilli())
+	return binary.AppendUvarint(append(b, encodeClock(n.clock)...), n.last)
 }
 
 // decodeReturn undoes encodeReturn.
-func decodeReturn(b []byte) (id uint64, since time.Time, err error) {
+func decodeReturn(b []byte) (returnNote, error) {
 	r := fields{rest: b}
-	id, since = r.uvarint(), time.UnixMilli(r.varint())
-	return id, since, r.err
+	n := returnNote{id: r.uvarint(), since: time.UnixMilli(r.varint()), clock: r.clock(), last: r.uvarint()}
+	return n, r.err
+}
+
+// encodeClock returns a reading of the outbox's clock as it is stored, in milliseconds.
+func encodeClock(clock time.Duration) []byte { return binary.AppendVarint(nil, clock.Milliseconds()) }
+
+// decodeClock undoes encodeClock.
+func decodeClock(b []byte) (time.Duration, error) {
+	r := fields{rest: b}
+	return r.clock(), r.err
 }
 
 // encodeOverflow returns what is stored of a host whose changes had no room.
@@ -149,6 +159,8 @@ func (r *fields) varint() int64 {
 	}
 	return v
 }
+
+func (r *fields) clock() time.Duration { return time.Duration(r.varint()) * time.Millisecond }
 
 func (r *fields) bytes() []byte {
 	n := r.uvarint()

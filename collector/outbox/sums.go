@@ -19,6 +19,7 @@ const (
 const (
 	formatKey = "format" // A number: formatVersion.
 	epochKey  = "epoch"
+	clockKey  = "clock" // Outbox.clock.
 	sumsKey   = "sums"
 )
 
