@@ -34,11 +34,12 @@ type host struct {
 type stage int
 
 const (
-	idle   stage = iota // It has no event that waits.
-	queued              // In Outbox.queue.
-	flying              // Its first event is in flight.
-	parked              // In a lot.
-	stuck               // Its first event cannot be read from the file.
+	idle     stage = iota // It has no event that waits.
+	queued                // In Outbox.queue.
+	flying                // Its first event is in flight.
+	parked                // In a lot.
+	dropping              // Its first events are given up, which is not in the file yet.
+	stuck                 // Its first event cannot be read from the file.
 )
 
 // offer queues a host that has an event to take.
@@ -127,21 +128,27 @@ func (o *Outbox) settleEvent(h *host, m publish.Message, f publish.Fate) {
 
 // shift takes the first event of a host out, to be deleted from the file.
 func (o *Outbox) shift(h *host) {
+	e := o.pop(h)
+	o.forgive(h)
+	o.done(1)
+	o.delete(e.id)
+}
+
+// pop takes the first event of a host out of the memory.
+func (o *Outbox) pop(h *host) entry {
 	e, _ := h.events.pop()
 	if h.events.len() == 0 {
 		h.events = fifo[entry]{} // Many may have waited.
 	}
-	o.forget(h, e)
+	o.usage.remove(e)
 	o.bodies.remove(e.id)
-	o.delete(e.id)
+	return e
 }
 
-// forget does what follows from the first event of a host not waiting any more.
-func (o *Outbox) forget(h *host, e entry) {
-	o.usage.remove(e)
+// forgive forgets what became of the first event of a host, since it is no longer the first.
+func (o *Outbox) forgive(h *host) {
 	if h.returned.id != 0 {
 		o.note(h.name, returnNote{})
 	}
 	h.returned, h.rejections, h.rejected = returnNote{}, 0, time.Time{}
-	o.done(1)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -16,8 +17,25 @@ import (
 	"service_manager/publish"
 )
 
-// limitFiles lets no file grow beyond so many bytes, as a full disk would, until the function that it returns is called.
-// SIGXFSZ is to be ignored.
+// alone runs the test in a process of its own, and reports whether this is it. For limitFiles limits a whole process, and that of go test
+// also writes a file in which it notes what a test looks at.
+func alone(t *testing.T) bool {
+	t.Helper()
+	const inside = "OUTBOX_TEST_ALONE"
+	if os.Getenv(inside) != "" {
+		signal.Ignore(syscall.SIGXFSZ)
+		return true
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), inside+"=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v:\n%s", err, out)
+	}
+	return false
+}
+
+// limitFiles lets no file grow beyond so many bytes, as a full disk would, until the function that it returns is called. The test must
+// be alone.
 func limitFiles(t *testing.T, bytes uint64) (restore func()) {
 	t.Helper()
 	var before syscall.Rlimit
@@ -42,7 +60,9 @@ func limitFiles(t *testing.T, bytes uint64) (restore func()) {
 }
 
 func TestAFullDisk(t *testing.T) {
-	signal.Ignore(syscall.SIGXFSZ)
+	if !alone(t) {
+		return
+	}
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		config := onDisk(t)
@@ -82,7 +102,9 @@ func TestAFullDisk(t *testing.T) {
 }
 
 func TestADropWaitsForTheDisk(t *testing.T) {
-	signal.Ignore(syscall.SIGXFSZ)
+	if !alone(t) {
+		return
+	}
 	synctest.Test(t, func(t *testing.T) {
 		config := onDisk(t)
 		config.UnroutableFor = 0
@@ -93,7 +115,7 @@ func TestADropWaitsForTheDisk(t *testing.T) {
 		settle(o, publish.Unroutable, "a#1")
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		expect(t, o, 0)
+		expect(t, o, 3)
 		restore()
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
@@ -104,8 +126,44 @@ func TestADropWaitsForTheDisk(t *testing.T) {
 	})
 }
 
+// What is given up is still in the file, so that it would come again after what was sent behind it.
+func TestNothingOvertakesADrop(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	for _, f := range []publish.Fate{publish.Invalid, publish.Unroutable} {
+		t.Run(f.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				config := onDisk(t)
+				config.UnroutableFor = 0
+				o := open(t, config)
+				commitIn(t, o, "old", "a", 1)
+				commitIn(t, o, "new", "a", 2)
+				expect(t, o, 3, "a#1")
+				restore := limitFiles(t, 4096)
+				settle(o, f, "a#1")
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				expect(t, o, 3)
+				if err := o.Close(); err == nil {
+					t.Error("what is given up was not written, but Close is content")
+				}
+				restore()
+				o = open(t, config)
+				expect(t, o, 3, "a#1")
+				settle(o, f, "a#1")
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				expect(t, o, 3, "a#2")
+			})
+		})
+	}
+}
+
 func TestNoRoomForANewFile(t *testing.T) {
-	signal.Ignore(syscall.SIGXFSZ)
+	if !alone(t) {
+		return
+	}
 	config := onDisk(t)
 	config.Collector = "fleet-a"
 	restore := limitFiles(t, 4096)

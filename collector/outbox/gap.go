@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"service_manager/publish"
@@ -12,9 +13,11 @@ import (
 // maxRejections is how often an event may end the connection before it is taken for the cause.
 const maxRejections = 3
 
-// A drop is events that are given up. The committer deletes them and commits a gap that tells of them, in one transaction.
+// A drop is the first events of a host, which are given up. The committer deletes them and commits a gap that tells of them, in one
+// transaction. The host waits for it: were its next event sent before, a crash could have those that were given up sent after it.
 type drop struct {
 	host       *host
+	group      string // As of the first of them.
 	entries    []entry
 	reason     string // One of the reasons of publish.GapInfo.
 	since      time.Time
@@ -29,14 +32,9 @@ func (o *Outbox) settleReturned(h *host, m publish.Message) {
 		o.wait(h, time.Now())
 	}
 	if n := o.expired(h); n > 0 {
-		o.stats.Dropped += uint64(n)
-		o.giveUp(h, n, drop{reason: publish.GapUnroutable, since: h.returned.since})
-	}
-	// What remains, and the gap that comes, go the same way.
-	if h.events.len() > 0 {
-		o.park(h, publish.Unroutable, m.Group)
+		o.giveUp(h, n, drop{group: m.Group, reason: publish.GapUnroutable, since: h.returned.since})
 	} else {
-		o.endTrial(h, false)
+		o.park(h, publish.Unroutable, m.Group)
 	}
 }
 
@@ -78,25 +76,40 @@ func (o *Outbox) settleRejected(h *host, m publish.Message, f publish.Fate) {
 		o.park(h, publish.Rejected, m.Group)
 		return
 	}
-	o.giveUp(h, 1, drop{reason: publish.GapRefused, since: h.rejected, quarantine: true})
-	o.endTrial(h, false)
-	o.offer(h)
+	o.giveUp(h, 1, drop{group: m.Group, reason: publish.GapRefused, since: h.rejected, quarantine: true})
 	o.log.Error("the broker refuses an event for good; it is set aside", slog.String("host", m.Host), slog.String("event", m.Event),
 		slog.Uint64("seq", m.Seq), slog.String("id", m.ID), slog.Int("bytes", len(m.Body)))
 }
 
-// giveUp takes the first n events out of a host, to be dropped as d says.
+// giveUp has the first n events of a host dropped as d says.
 func (o *Outbox) giveUp(h *host, n int, d drop) {
 	d.host, d.newest = h, h.events.items[h.events.len()-1]
-	for range n {
-		e, _ := h.events.pop()
-		d.entries = append(d.entries, e)
-	}
-	for _, e := range d.entries {
-		o.forget(h, e)
-	}
+	d.entries = slices.Clone(h.events.items[:n])
+	h.stage = dropping
+	o.forgive(h)
+	o.endTrial(h, false)
 	o.todo.drops = append(o.todo.drops, d)
 	o.rouse()
+}
+
+// dropped makes known that a drop was committed, and has its host go on.
+func (o *Outbox) dropped(d drop) {
+	h := d.host
+	for range d.entries {
+		o.pop(h)
+	}
+	o.done(len(d.entries))
+	h.stage = idle
+	if d.reason != publish.GapUnroutable {
+		o.offer(h)
+		return
+	}
+	o.stats.Dropped += uint64(len(d.entries))
+	if h.events.len() > 0 && h.events.items[0].key == d.entries[0].key {
+		o.park(h, publish.Unroutable, d.group) // It goes the same way.
+	} else {
+		o.offer(h)
+	}
 }
 
 // gapOf makes the gap event for events that were dropped: it tells of them and of what gaps among them told of.

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"service_manager/publish"
@@ -53,9 +54,7 @@ func (o *Outbox) plan(batch *todo) *plan {
 	}
 	o.mu.Unlock()
 	p.deletes = append(p.deletes, batch.deletes...)
-	for _, d := range batch.drops {
-		p.drop(d)
-	}
+	p.drops()
 	for _, h := range batch.overflows {
 		if h.overflow != nil {
 			hp, _ := p.host(h.name)
@@ -138,35 +137,47 @@ func (p *plan) add(to *[]planned, host string, m publish.Message) {
 	*to = append(*to, planned{host: host, entry: e, value: value})
 }
 
-// drop plans the end of events, and the gap that tells of it.
-func (p *plan) drop(d drop) {
+// drops plans the drops of the batch. Where what is to be told of one cannot be read its host is left alone.
+func (p *plan) drops() {
+	p.batch.drops = slices.DeleteFunc(p.batch.drops, func(d drop) bool {
+		err := p.drop(d)
+		if err != nil {
+			p.o.mu.Lock()
+			defer p.o.mu.Unlock()
+			p.o.unreadable(d.host, d.entries[0], err)
+		}
+		return err != nil
+	})
+}
+
+// drop plans the end of events, and the gap that tells of it; or with an error, nothing.
+func (p *plan) drop(d drop) error {
 	dropped := make([]publish.Message, len(d.entries))
 	for i, e := range d.entries {
 		m, err := p.o.event(e.id, p.body(e.id))
 		if err != nil {
-			p.o.log.Error("an event to be dropped cannot be read from the state file; it stays there",
-				slog.String("host", d.host.name), slog.Uint64("seq", e.seq), slog.Any("err", err))
-			return
+			return err
 		}
 		dropped[i] = m
 	}
 	newest, err := p.o.event(d.newest.id, p.body(d.newest.id))
-	var gap publish.Event
-	if err == nil {
-		gap, err = gapOf(d, dropped, newest)
-	}
 	if err != nil {
-		p.o.log.Error("a gap cannot be told of", slog.String("host", d.host.name), slog.Any("err", err))
-	} else {
-		hp, _ := p.host(d.host.name)
-		p.event(hp, gap)
+		return err
+	}
+	gap, err := gapOf(d, dropped, newest)
+	if err != nil {
+		return err
 	}
 	for i, e := range d.entries {
 		p.deletes = append(p.deletes, e.id)
+		p.usage.remove(e)
 		if d.quarantine {
 			p.aside = append(p.aside, planned{host: d.host.name, entry: e, value: encodeEvent(dropped[i])})
 		}
 	}
+	hp, _ := p.host(d.host.name)
+	p.event(hp, gap)
+	return nil
 }
 
 // body returns an event that is not in the file, or also in memory; else nil.
@@ -259,11 +270,6 @@ func (o *Outbox) apply(p *plan) {
 		o.hosts[name].seq = hp.seq
 	}
 	o.applyOverflows(p)
-	for _, d := range p.batch.drops {
-		for _, e := range d.entries {
-			o.bodies.remove(e.id)
-		}
-	}
 	for _, e := range p.events {
 		h := o.hosts[e.host]
 		h.events.push(e.entry)
@@ -271,6 +277,9 @@ func (o *Outbox) apply(p *plan) {
 		o.bodies.add(e.entry.id, e.value)
 		o.open++
 		o.offer(h)
+	}
+	for _, d := range p.batch.drops {
+		o.dropped(d)
 	}
 }
 
