@@ -63,7 +63,7 @@ func readFile(path string) (*contents, error) {
 }
 
 // readContents is readFile for a file of so many bytes. Each value goes to visit as it is stored, where it is good until visit returns.
-// An error is of visit, or wraps errDamaged or errNewer.
+// An error is of visit or of f, or wraps errDamaged or errNewer.
 func readContents(f io.ReaderAt, size int64, visit func(bucket string, key, sealed []byte) error) (*contents, error) {
 	p, err := openPages(f, size)
 	if err != nil {

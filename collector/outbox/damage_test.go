@@ -2,13 +2,17 @@ package outbox_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -270,4 +274,38 @@ func foreign(t *testing.T, bucket string) []byte {
 		t.Fatal(err)
 	}
 	return file
+}
+
+// A disk that fails to read for a while must not cost the file.
+func TestADiskThatFailsIsNoDamage(t *testing.T) {
+	file, _ := fill(t, 40)
+	last := 0
+	for n := range 100 {
+		failing := &failingDisk{ReaderAt: bytes.NewReader(file), after: n}
+		damaged, err := outbox.ReadFrom(failing, len(file))
+		switch {
+		case failing.reads <= n && err == nil:
+			last = n
+		case damaged || !errors.Is(err, syscall.EIO):
+			t.Errorf("after %d reads: damaged %v, error %v", n, damaged, err)
+		}
+	}
+	if last == 0 {
+		t.Error("the file is not read to its end")
+	}
+}
+
+// A failingDisk fails after so many reads.
+type failingDisk struct {
+	io.ReaderAt
+
+	after, reads int
+}
+
+func (d *failingDisk) ReadAt(b []byte, offset int64) (int, error) {
+	d.reads++
+	if d.reads > d.after {
+		return 0, &fs.PathError{Op: "read", Path: "state.db", Err: syscall.EIO}
+	}
+	return d.ReaderAt.ReadAt(b, offset)
 }

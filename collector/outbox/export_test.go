@@ -3,6 +3,7 @@ package outbox
 import (
 	"bytes"
 	"errors"
+	"io"
 )
 
 // Read returns all that a state file holds, or nil and false if it finds the file damaged. Another error is a panic: there is none to come.
@@ -18,4 +19,10 @@ func Read(file []byte) (all []string, whole bool) {
 		return nil, false
 	}
 	panic(err)
+}
+
+// ReadFrom returns the error of reading a state file of so many bytes, and whether that is for damage.
+func ReadFrom(file io.ReaderAt, size int) (damaged bool, err error) {
+	_, err = readContents(file, int64(size), func(string, []byte, []byte) error { return nil })
+	return errors.Is(err, errDamaged), err
 }

@@ -60,6 +60,12 @@ func (f *file) caught(err *error) func() {
 // A faultError is a panic while the state file was read or written.
 type faultError struct{ cause any }
 
+// ofMemory reports whether the mapped file could not be read: the disk has failed, or the file is not as long any more.
+func (e *faultError) ofMemory() bool {
+	_, ok := e.cause.(interface{ Addr() uintptr })
+	return ok
+}
+
 func (e *faultError) Error() string { return fmt.Sprintf("the state file cannot be used: %v", e.cause) }
 
 // create makes a new state file without hosts at path, not yet synced.

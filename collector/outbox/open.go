@@ -96,7 +96,7 @@ func reopen(path string, log *slog.Logger) (*file, *contents, error) {
 		}
 	}
 	f, err := openFile(path, c.sums)
-	if fault := new(faultError); errors.As(err, &fault) {
+	if fault := new(faultError); errors.As(err, &fault) && !fault.ofMemory() {
 		err = fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	return f, c, err
@@ -122,6 +122,8 @@ func explain(path string, err error) error {
 		remedy = dir + " and what is in it must belong to the user that runs service_manager"
 	case errors.Is(err, syscall.EROFS):
 		remedy = "name a state file on a file system that can be written to (collector.state; ReadWritePaths= or StateDirectory= in a unit file)"
+	case errors.Is(err, syscall.EIO), errors.Is(err, syscall.ESTALE):
+		remedy = "check the disk; what the file holds is left as it is"
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		remedy = "make room on the disk"
 	}

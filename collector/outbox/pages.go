@@ -3,6 +3,7 @@ package outbox
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -71,6 +72,15 @@ func openPages(file io.ReaderAt, size int64) (*pages, error) {
 	return &pages{file: file, pageSize: newest.pageSize, count: count, root: newest.root, seen: make([]bool, count)}, nil
 }
 
+// readAt reads a part of the file. Only where the file ends too early it is damaged; another error is of the disk, and may pass.
+func readAt(file io.ReaderAt, b []byte, offset int64) error {
+	_, err := file.ReadAt(b, offset)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w: a page is missing: %w", errDamaged, err)
+	}
+	return err
+}
+
 type meta struct {
 	pageSize          int
 	root, pages, txid uint64
@@ -78,8 +88,8 @@ type meta struct {
 
 func readMeta(file io.ReaderAt, offset int64) (meta, error) {
 	var page [pageHeader + metaLength]byte
-	if _, err := file.ReadAt(page[:], offset); err != nil {
-		return meta{}, fmt.Errorf("%w: no meta page: %w", errDamaged, err)
+	if err := readAt(file, page[:], offset); err != nil {
+		return meta{}, err
 	}
 	m := page[pageHeader:]
 	sum := fnv.New64a()
@@ -168,8 +178,8 @@ func (w *walk) read(id uint64) ([]byte, error) {
 	}
 	w.buffer = slices.Grow(w.buffer[:0], w.pageSize)[:w.pageSize]
 	offset := int64(id) * int64(w.pageSize) //nolint:gosec // id is below the file's size in pages
-	if _, err := w.file.ReadAt(w.buffer, offset); err != nil {
-		return nil, fmt.Errorf("%w: a page is missing: %w", errDamaged, err)
+	if err := readAt(w.file, w.buffer, offset); err != nil {
+		return nil, err
 	}
 	more := uint64(binary.NativeEndian.Uint32(w.buffer[12:]))
 	if more >= w.count-id || binary.NativeEndian.Uint64(w.buffer) != id {
@@ -184,8 +194,8 @@ func (w *walk) read(id uint64) ([]byte, error) {
 	if more > 0 {
 		length := w.pageSize * int(more+1) //nolint:gosec // as above
 		w.buffer = slices.Grow(w.buffer, length-w.pageSize)[:length]
-		if _, err := w.file.ReadAt(w.buffer[w.pageSize:], offset+int64(w.pageSize)); err != nil {
-			return nil, fmt.Errorf("%w: a page is missing: %w", errDamaged, err)
+		if err := readAt(w.file, w.buffer[w.pageSize:], offset+int64(w.pageSize)); err != nil {
+			return nil, err
 		}
 	}
 	if binary.NativeEndian.Uint16(w.buffer[8:]) == branchPage {
