@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -213,5 +214,29 @@ func TestTheFileIsCutOffInUse(t *testing.T) {
 	o = open(t, config)
 	if o.Epoch() <= epoch {
 		t.Errorf("epoch %s after %s", o.Epoch(), epoch)
+	}
+}
+
+// A commit finds that out, having got to some of its pages.
+func TestACommitMeetsAFileThatIsCutOff(t *testing.T) {
+	for _, pages := range []int64{1, 4, 20} {
+		t.Run(fmt.Sprint(pages, " pages"), func(t *testing.T) {
+			config := onDisk(t)
+			o := open(t, config)
+			for h := range 100 {
+				commit(t, o, fmt.Sprint("host-", h), "1", 30)
+			}
+			if err := os.Truncate(config.Path, pages*4096); err != nil {
+				t.Fatal(err)
+			}
+			var err error
+			for h := 0; h < 100 && err == nil; h++ {
+				host := fmt.Sprint("host-", h)
+				err = o.Commit(host, []byte("2"), changes(host, 1))
+			}
+			if err == nil || !strings.Contains(err.Error(), "restart service_manager") {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }

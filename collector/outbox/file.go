@@ -140,6 +140,9 @@ func (f *file) update(change func(*transaction) error) error {
 	return err
 }
 
+// try is update's one try. It does without db.Update, which after a panic would scan all of the file, in a goroutine of its own, where
+// what it cannot read ends the process. A commit that fails has bbolt do the same: a disk that fails to write, and then to read as
+// well, can still end it.
 func (f *file) try(change func(*transaction) error) (after sums, err error) {
 	if fault := f.fault.Load(); fault != nil {
 		return sums{}, fault
@@ -147,13 +150,17 @@ func (f *file) try(change func(*transaction) error) (after sums, err error) {
 	defer f.caught(&err)()
 	after = f.sums
 	after.commit++
-	err = f.db.Update(func(tx *bbolt.Tx) error {
-		if err := change(&transaction{tx: tx, sums: &after}); err != nil {
-			return err
-		}
-		return putMeta(tx, sumsKey, after.encode())
-	})
-	return after, err
+	tx, err := f.db.Begin(true)
+	if err != nil {
+		return after, err
+	}
+	if err = change(&transaction{tx: tx, sums: &after}); err == nil {
+		err = putMeta(tx, sumsKey, after.encode())
+	}
+	if err != nil {
+		return after, errors.Join(err, tx.Rollback())
+	}
+	return after, tx.Commit()
 }
 
 func (f *file) lastCommit() (uint64, error) {
