@@ -12,3 +12,21 @@ func TestEpochsGrow(t *testing.T) {
 		t.Errorf("epochs %q, then %q", earlier, later)
 	}
 }
+
+func TestNextEpochIsGreater(t *testing.T) {
+	now := time.Now()
+	for what, last := range map[string]string{
+		"before":      NewEpoch(now.Add(-time.Hour)),
+		"just now":    NewEpoch(now),
+		"in future":   NewEpoch(now.Add(24 * time.Hour)),
+		"end of year": NewEpoch(time.Date(2099, 12, 31, 23, 59, 59, 999e6, time.UTC)),
+		"none":        "",
+	} {
+		if next := NextEpoch(last, now); next <= last || next < NewEpoch(now)[:19] {
+			t.Errorf("%s: after %q comes %q", what, last, next)
+		}
+	}
+	if next := NextEpoch("garbage", now); next[:19] != NewEpoch(now)[:19] {
+		t.Errorf("after garbage comes %q", next)
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.etcd.io/bbolt"
@@ -274,6 +275,27 @@ func foreign(t *testing.T, bucket string) []byte {
 		t.Fatal(err)
 	}
 	return file
+}
+
+// What damages the file may have put the clock back, too.
+func TestTheEpochIsGreaterAlsoAfterTheClockWasPutBack(t *testing.T) {
+	config := onDisk(t)
+	later := publish.NewEpoch(time.Now().Add(24 * time.Hour))
+	if err := os.WriteFile(config.Path+".lock", []byte(later+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	epoch := later
+	for range 3 {
+		o := open(t, config)
+		if o.Epoch() <= epoch {
+			t.Errorf("epoch %s after %s", o.Epoch(), epoch)
+		}
+		epoch = o.Epoch()
+		closeBox(t, o)
+		if err := os.WriteFile(config.Path, []byte("damaged"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // A disk that fails to read for a while must not cost the file.

@@ -1,9 +1,14 @@
 package outbox
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"time"
+
+	"service_manager/publish"
 )
 
 // ErrInUse says that another process has the state file.
@@ -25,4 +30,19 @@ func lockFile(path string) (*os.File, error) {
 		return nil, fmt.Errorf("locking %s: %w", f.Name(), err)
 	}
 	return nil, fmt.Errorf("%s %w: stop that one, or give this one a state file of its own (collector.state)", path, ErrInUse)
+}
+
+// nextEpoch returns an epoch greater than that of each state file before, also where the clock was put back since: what damages the file
+// may do that, too, and consumers take nothing of an epoch that is not greater. So the last one is kept in the lock file, which is never
+// replaced.
+func nextEpoch(lock *os.File) (string, error) {
+	last, err := io.ReadAll(io.NewSectionReader(lock, 0, 256))
+	if err != nil {
+		return "", err
+	}
+	epoch := publish.NextEpoch(string(bytes.TrimSpace(last)), time.Now())
+	if _, err := lock.WriteAt([]byte(epoch+"\n"), 0); err != nil { // All are of the same length.
+		return "", err
+	}
+	return epoch, lock.Sync()
 }

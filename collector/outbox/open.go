@@ -12,17 +12,15 @@ import (
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
-
-	"service_manager/publish"
 )
 
 // openState opens the state file at path, whose lock is held, or makes it.
-func openState(path string, log *slog.Logger) (*file, *contents, error) {
+func openState(path string, lock *os.File, log *slog.Logger) (*file, *contents, error) {
 	_ = os.Remove(path + ".new") // What an Open left unfinished. If it cannot be removed, nothing can be written there either.
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return begin(path)
+		return begin(path, lock)
 	case err != nil:
 		return nil, nil, err
 	case !info.Mode().IsRegular():
@@ -36,7 +34,7 @@ func openState(path string, log *slog.Logger) (*file, *contents, error) {
 	if moved != nil {
 		return nil, nil, fmt.Errorf("the state file %s: %w; it could not be set aside either: %w", path, err, moved)
 	}
-	f, c, begun := begin(path)
+	f, c, begun := begin(path, lock)
 	if begun != nil {
 		return nil, nil, begun
 	}
@@ -58,8 +56,12 @@ func setAside(path string) (string, error) {
 }
 
 // begin makes a new state file, with a new epoch.
-func begin(path string) (*file, *contents, error) {
-	c := &contents{epoch: publish.NewEpoch(time.Now()), hosts: map[string]*host{}}
+func begin(path string, lock *os.File) (*file, *contents, error) {
+	epoch, err := nextEpoch(lock)
+	if err != nil {
+		return nil, nil, err
+	}
+	c := &contents{epoch: epoch, hosts: map[string]*host{}}
 	db, err := create(path+".new", c.epoch)
 	if err != nil {
 		return nil, nil, err

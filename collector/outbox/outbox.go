@@ -133,7 +133,7 @@ func (o *Outbox) restore(path string) error {
 	if err != nil {
 		return err
 	}
-	f, c, err := openState(path, o.log)
+	f, c, err := openState(path, lock, o.log)
 	if err != nil {
 		return errors.Join(err, lock.Close())
 	}
