@@ -16,7 +16,7 @@ var ErrFull = errors.New("the outbox is full")
 const (
 	maxJobs     = 1000                  // Commits in one transaction,
 	maxEvents   = 5000                  // or fewer with about so many events.
-	maxDeletes  = 10_000                // Deletions in one.
+	maxDeletes  = 10_000                // Deletions in one, and as many events that are dropped.
 	gather      = 50 * time.Millisecond // How long deletions wait for company, if there are fewer than maxJobs.
 	retryFailed = time.Second           // After which what failed and no one waits for is tried again.
 )
@@ -151,15 +151,32 @@ func (o *Outbox) collect(now time.Time) (batch *todo, wait time.Duration, end bo
 	case now.Before(t.since.Add(gather)):
 		return nil, t.since.Add(gather).Sub(now), false
 	}
-	batch = &todo{drops: t.drops, notes: t.notes, overflows: o.takeOverflows()}
+	batch = &todo{drops: t.takeDrops(), notes: t.notes, overflows: o.takeOverflows()}
 	batch.jobs, t.jobs = split(t.jobs, n)
 	n = len(t.deletes)
 	if !end {
 		n = min(n, maxDeletes)
 	}
 	batch.deletes, t.deletes = split(t.deletes, n)
-	t.drops, t.notes, t.since = nil, nil, now
+	t.notes, t.since = nil, now
 	return batch, 0, end
+}
+
+// takeDrops takes out drops of maxDeletes events at most. One of more is divided.
+func (t *todo) takeDrops() []drop {
+	var taken []drop
+	for room := maxDeletes; len(t.drops) > 0 && room > 0; {
+		d := t.drops[0]
+		if len(d.entries) > room {
+			d.more = true
+			d.entries, t.drops[0].entries = split(d.entries, room)
+		} else {
+			_, t.drops = split(t.drops, 1)
+		}
+		room -= len(d.entries)
+		taken = append(taken, d)
+	}
+	return taken
 }
 
 // split takes n values from the front. What remains does not keep them alive, if it is nothing.

@@ -19,6 +19,7 @@ type drop struct {
 	host       *host
 	group      string // As of the first of them.
 	entries    []entry
+	more       bool   // Others follow, of which the next transaction tells by a gap of their own.
 	reason     string // One of the reasons of publish.GapInfo.
 	since      time.Time
 	newest     entry // The last event that waits, whether it is dropped or not. The gap goes where that would.
@@ -99,44 +100,44 @@ func (o *Outbox) dropped(d drop) {
 		o.pop(h)
 	}
 	o.done(len(d.entries))
-	h.stage = idle
-	if d.reason != publish.GapUnroutable {
-		o.offer(h)
+	if d.reason == publish.GapUnroutable {
+		o.stats.Dropped += uint64(len(d.entries))
+	}
+	if d.more {
 		return
 	}
-	o.stats.Dropped += uint64(len(d.entries))
-	if h.events.len() > 0 && h.events.items[0].key == d.entries[0].key {
+	h.stage = idle
+	if d.reason == publish.GapUnroutable && h.events.len() > 0 && h.events.items[0].key == d.entries[0].key {
 		o.park(h, publish.Unroutable, d.group) // It goes the same way.
 	} else {
 		o.offer(h)
 	}
 }
 
-// gapOf makes the gap event for events that were dropped: it tells of them and of what gaps among them told of.
-func gapOf(d drop, dropped []publish.Message, newest publish.Message) (publish.Event, error) {
-	var last struct {
+// gapOf makes the gap event for events that are dropped.
+func gapOf(d drop, newest publish.Message) (publish.Event, error) {
+	var body struct {
 		Host publish.HostRef `json:"host"`
 	}
-	first, end := dropped[0].Seq, dropped[len(dropped)-1].Seq
-	if err := json.Unmarshal(newest.Body, &last); err != nil {
+	if err := json.Unmarshal(newest.Body, &body); err != nil {
 		return publish.Event{}, fmt.Errorf("reading an event: %w", err)
 	}
-	since := d.since
-	for _, m := range dropped {
-		if m.Event != publish.Gap {
-			continue
-		}
-		var e publish.Event
-		if err := json.Unmarshal(m.Body, &e); err != nil || e.Gap == nil {
-			return publish.Event{}, fmt.Errorf("reading a gap: %w", err)
-		}
-		if e.Gap.FirstSeq != nil {
-			first = min(first, *e.Gap.FirstSeq)
-		}
-		if e.Gap.Since.Before(since) {
-			since = e.Gap.Since.Time
-		}
+	first, last := d.entries[0].seq, d.entries[len(d.entries)-1].seq
+	info := &publish.GapInfo{Reason: d.reason, Since: publish.Time{Time: d.since}, FirstSeq: &first, LastSeq: &last}
+	return publish.Event{Event: publish.Gap, Host: body.Host, Gap: info}, nil
+}
+
+// include has a gap tell also of what a gap told of that is dropped.
+func include(in *publish.GapInfo, dropped publish.Message) error {
+	var e publish.Event
+	if err := json.Unmarshal(dropped.Body, &e); err != nil || e.Gap == nil {
+		return fmt.Errorf("reading a gap: %w", err)
 	}
-	info := &publish.GapInfo{Reason: d.reason, Since: publish.Time{Time: since}, FirstSeq: &first, LastSeq: &end}
-	return publish.Event{Event: publish.Gap, Host: last.Host, Gap: info}, nil
+	if e.Gap.FirstSeq != nil && *e.Gap.FirstSeq < *in.FirstSeq {
+		in.FirstSeq = e.Gap.FirstSeq
+	}
+	if e.Gap.Since.Before(in.Since.Time) {
+		in.Since = e.Gap.Since
+	}
+	return nil
 }

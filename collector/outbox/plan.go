@@ -140,6 +140,9 @@ func (p *plan) add(to *[]planned, host string, m publish.Message) {
 // drops plans the drops of the batch. Where what is to be told of one cannot be read its host is left alone.
 func (p *plan) drops() {
 	p.batch.drops = slices.DeleteFunc(p.batch.drops, func(d drop) bool {
+		if d.host.stage == stuck { // With what was before it.
+			return true
+		}
 		err := p.drop(d)
 		if err != nil {
 			p.o.mu.Lock()
@@ -150,35 +153,46 @@ func (p *plan) drops() {
 	})
 }
 
-// drop plans the end of events, and the gap that tells of it; or with an error, nothing.
+// drop plans the end of events, and the gap that tells of it; or with an error, nothing. Of many events few are read.
 func (p *plan) drop(d drop) error {
-	dropped := make([]publish.Message, len(d.entries))
-	for i, e := range d.entries {
-		m, err := p.o.event(e.id, p.body(e.id))
+	newest, err := p.read(d.newest)
+	if err != nil {
+		return err
+	}
+	gap, err := gapOf(d, newest)
+	if err != nil {
+		return err
+	}
+	var aside []planned
+	for _, e := range d.entries {
+		if !e.gap && !d.quarantine {
+			continue
+		}
+		m, err := p.read(e)
 		if err != nil {
 			return err
 		}
-		dropped[i] = m
+		if e.gap {
+			if err := include(gap.Gap, m); err != nil {
+				return err
+			}
+		}
+		if d.quarantine {
+			aside = append(aside, planned{host: d.host.name, entry: e, value: encodeEvent(m)})
+		}
 	}
-	newest, err := p.o.event(d.newest.id, p.body(d.newest.id))
-	if err != nil {
-		return err
-	}
-	gap, err := gapOf(d, dropped, newest)
-	if err != nil {
-		return err
-	}
-	for i, e := range d.entries {
+	p.aside = append(p.aside, aside...)
+	for _, e := range d.entries {
 		p.deletes = append(p.deletes, e.id)
 		p.usage.remove(e)
-		if d.quarantine {
-			p.aside = append(p.aside, planned{host: d.host.name, entry: e, value: encodeEvent(dropped[i])})
-		}
 	}
 	hp, _ := p.host(d.host.name)
 	p.event(hp, gap)
 	return nil
 }
+
+// read returns an event that waits.
+func (p *plan) read(e entry) (publish.Message, error) { return p.o.event(e.id, p.body(e.id)) }
 
 // body returns an event that is not in the file, or also in memory; else nil.
 func (p *plan) body(id uint64) []byte {

@@ -2,6 +2,8 @@ package outbox_test
 
 import (
 	"fmt"
+	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -136,4 +138,62 @@ func TestShortRunsAddUp(t *testing.T) {
 			t.Errorf("dropped %d after 15 minutes", dropped)
 		}
 	})
+}
+
+// So many that one transaction would take them all into memory.
+func TestManyAreDroppedInParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := open(t, outbox.Config{})
+		const events, parts = 25_000, 3
+		commit(t, o, "a", "1", events)
+		expect(t, o, events, "a#1")
+		settle(o, publish.Unroutable, "a#1")
+		synctest.Wait()
+		if s := o.Stats(); s.Dropped != events || s.Events != parts || o.Len() != parts {
+			t.Errorf("stats: %+v, want %d gaps", s, parts)
+		}
+		next := uint64(1)
+		for range parts {
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			m, e := bodyOf[publish.Event](t, o)
+			if e.Gap == nil || *e.Gap.FirstSeq != next {
+				t.Fatalf("got %s, want a gap from %d", m.Body, next)
+			}
+			next = *e.Gap.LastSeq + 1
+			o.Settle(m, publish.Confirmed)
+		}
+		if next != events+1 {
+			t.Errorf("gaps tell of all before %d", next)
+		}
+	})
+}
+
+// What is dropped is not read for it.
+func TestADropTakesLittleMemory(t *testing.T) {
+	config := onDisk(t)
+	config.UnroutableFor = 0
+	o := open(t, config)
+	const megabytes = 40
+	long := strings.Repeat("x", 100_000)
+	for range megabytes {
+		events := changes("a", 10)
+		for i := range events {
+			events[i].Host.Labels = map[string]string{"long": long}
+		}
+		if err := o.Commit("a", []byte("1"), events); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect(t, o, megabytes*10, "a#1")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	settle(o, publish.Unroutable, "a#1")
+	for o.Len() > 1 {
+		time.Sleep(time.Millisecond)
+	}
+	runtime.ReadMemStats(&after)
+	if used := (after.TotalAlloc - before.TotalAlloc) >> 20; used > megabytes/8 {
+		t.Errorf("dropping %d MB took %d MB of memory", megabytes, used)
+	}
 }
