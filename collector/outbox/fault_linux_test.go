@@ -176,6 +176,26 @@ func TestNoRoomForANewFile(t *testing.T) {
 	open(t, config)
 }
 
+// What was set aside is told of, though no new file can be begun.
+func TestNoRoomAfterDamage(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	var log bytes.Buffer
+	config := onDisk(t)
+	config.Collector = "fleet-a"
+	config.Log = slog.New(slog.NewTextHandler(&log, nil))
+	if err := os.WriteFile(config.Path, []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	restore := limitFiles(t, 4096)
+	_, err := outbox.Open(config)
+	restore()
+	if err == nil || !strings.Contains(log.String(), "set_aside="+config.Path+".damaged-") {
+		t.Errorf("error %v, log: %s", err, log.String())
+	}
+}
+
 // The disk is lost, or someone truncates the file, while it is in use.
 func TestTheFileIsCutOffInUse(t *testing.T) {
 	var log bytes.Buffer

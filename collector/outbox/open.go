@@ -34,13 +34,10 @@ func openState(path string, lock *os.File, log *slog.Logger) (*file, *contents, 
 	if moved != nil {
 		return nil, nil, fmt.Errorf("the state file %s: %w; it could not be set aside either: %w", path, err, moved)
 	}
-	f, c, begun := begin(path, lock)
-	if begun != nil {
-		return nil, nil, begun
-	}
+	// Now, for the next Open finds no trace of it, should this one fail.
 	log.Error("the state file is damaged; it is set aside, and all is published anew in a new epoch. Events that waited in it are not sent",
-		slog.String("path", path), slog.String("set_aside", aside), slog.String("epoch", c.epoch), slog.Any("err", err))
-	return f, c, nil
+		slog.String("path", path), slog.String("set_aside", aside), slog.Any("err", err))
+	return begin(path, lock)
 }
 
 // setAside renames a damaged file, and returns its new name.
