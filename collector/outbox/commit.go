@@ -107,12 +107,12 @@ func (o *Outbox) soon() {
 func (o *Outbox) committer() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	failing := false
+	var told trouble
 	for {
 		batch, wait, end := o.collect(time.Now())
 		if batch != nil {
 			err := o.commit(batch)
-			o.tellFailure(&failing, err)
+			o.tellFailure(&told, err)
 			if end {
 				o.closeErr = err
 			}
@@ -237,13 +237,21 @@ func (o *Outbox) putBack(batch *todo) {
 	}
 }
 
-// tellFailure logs when writing begins and ends to fail. Commits are told of each failure, but deletions have no one.
-func (o *Outbox) tellFailure(failing *bool, err error) {
+// trouble is what the log says of writing.
+type trouble struct {
+	failing bool
+	since   time.Time // When it was last said that it fails.
+}
+
+// tellFailure logs when writing begins and ends to fail, once a minute at most: a disk that is nearly full can take every other write.
+// Commits are told of each failure, but deletions have no one.
+func (o *Outbox) tellFailure(told *trouble, err error) {
 	switch {
-	case err != nil && !*failing:
+	case err != nil && !told.failing && time.Since(told.since) >= time.Minute:
 		o.log.Error("cannot write to the state file; no change is taken for told until that works again", slog.Any("err", err))
-	case err == nil && *failing:
+		*told = trouble{failing: true, since: time.Now()}
+	case err == nil && told.failing:
 		o.log.Info("the state file is written again")
+		told.failing = false
 	}
-	*failing = err != nil
 }

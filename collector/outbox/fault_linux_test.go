@@ -102,6 +102,31 @@ func TestAFullDisk(t *testing.T) {
 	})
 }
 
+// A disk that is nearly full takes what is short.
+func TestADiskThatTakesEveryOtherWrite(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		config := onDisk(t)
+		config.Log = slog.New(slog.NewTextHandler(&log, nil))
+		o := open(t, config)
+		for range 300 {
+			restore := limitFiles(t, 4096)
+			if err := o.Commit("a", []byte("1"), nil); err == nil {
+				t.Fatal("no error")
+			}
+			restore()
+			commit(t, o, "a", "1", 0)
+			time.Sleep(time.Second)
+		}
+		if failed, again := strings.Count(log.String(), "cannot write"), strings.Count(log.String(), "written again"); failed != 5 || again != 5 {
+			t.Errorf("logged %d and %d times in 5 minutes", failed, again)
+		}
+	})
+}
+
 func TestADropWaitsForTheDisk(t *testing.T) {
 	if !alone(t) {
 		return
