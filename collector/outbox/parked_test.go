@@ -326,14 +326,18 @@ func TestStatusesThatEndTheConnectionPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := inMemory(t)
 		var tries int
-		b := &fakeBroker{fate: func(publish.Message) publish.Fate {
+		b := &fakeBroker{fate: func(m publish.Message) publish.Fate {
+			if m.Host == "good" {
+				return publish.Confirmed
+			}
 			tries++
 			return publish.Rejected
 		}}
 		for n := range 60 {
-			put(o, fmt.Sprint("a/", n))
+			put(o, fmt.Sprint("a/", n), fmt.Sprint("good/", n))
 			b.run(o, 10*time.Second)
 		}
+		b.got = nil
 		if tries < 4 || tries > 8 {
 			t.Errorf("%d tries in 10 minutes", tries)
 		}
@@ -341,6 +345,23 @@ func TestStatusesThatEndTheConnectionPause(t *testing.T) {
 		b.run(o, 6*time.Minute)
 		if fmt.Sprint(b.got) != "[a/59]" {
 			t.Errorf("arrived: %v", b.got)
+		}
+	})
+}
+
+// Where the broker takes nothing, no status is the cause.
+func TestARefusalOfAllPausesNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := inMemory(t)
+		b := &fakeBroker{fate: always(publish.Rejected)}
+		for h := range 20 {
+			put(o, fmt.Sprint("host-", h))
+		}
+		b.run(o, 10*time.Minute)
+		b.fate = always(publish.Confirmed)
+		b.run(o, 10*time.Second)
+		if len(b.got) != 20 {
+			t.Errorf("%d of 20 statuses are through 10 s after the cure", len(b.got))
 		}
 	})
 }

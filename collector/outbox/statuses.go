@@ -11,7 +11,8 @@ import (
 // without its node; the other queues bound to the exchange got the message and get it again with each try.
 const retryRefused = 5 * time.Second
 
-// pauseRejected is how long a host's statuses wait after maxRejections of them in a row have ended the connection.
+// pauseRejected is how long a host's statuses wait after maxRejections of them in a row have ended the connection, if anything else was
+// confirmed meanwhile: else the broker takes nothing from us, and must be found to do so again at once.
 const pauseRejected = 5 * time.Minute
 
 // newest holds the newest message of each name: a host, or what a notice tells.
@@ -32,6 +33,7 @@ type slot struct {
 	flying     bool             // A message of it is in flight, so the waiting one stays.
 	dropped    bool             // No longer in slots; what is in flight is not taken back.
 	rejections int              // In a row.
+	others     uint64           // Outbox.confirms at the first of them.
 	paused     bool             // Because of them.
 }
 
@@ -134,8 +136,11 @@ func (o *Outbox) settleNewest(s *slot, m publish.Message, f publish.Fate) {
 	}
 	switch f {
 	case publish.Rejected:
+		if s.rejections == 0 {
+			s.others = o.confirms
+		}
 		s.rejections++
-		if s.rejections >= maxRejections && !s.paused && !s.dropped {
+		if s.rejections >= maxRejections && o.confirms > s.others && !s.paused && !s.dropped {
 			o.pause(s)
 		}
 	case publish.Confirmed, publish.Unroutable:
