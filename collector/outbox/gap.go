@@ -65,7 +65,7 @@ func (o *Outbox) expired(h *host) int {
 
 // settleRejected deals with an event that ended the connection, or that the publisher finds it can never send. After three times it is
 // set aside, if anything else was confirmed meanwhile: else the broker takes nothing from us, and the event is no worse than the rest.
-// A gap is never set aside, since nothing in it can be wrong.
+// A gap is never set aside, since nothing in it can be wrong; but as each try costs the connection, it is tried less and less.
 func (o *Outbox) settleRejected(h *host, m publish.Message, f publish.Fate) {
 	now := time.Now()
 	if h.rejections == 0 {
@@ -73,8 +73,12 @@ func (o *Outbox) settleRejected(h *host, m publish.Message, f publish.Fate) {
 	}
 	h.rejections++
 	poison := f == publish.Invalid || h.rejections >= maxRejections && o.confirms > h.others
-	if !poison || h.events.items[0].gap {
+	if !poison {
 		o.park(h, publish.Rejected, m.Group)
+		return
+	}
+	if h.events.items[0].gap {
+		o.park(h, publish.Invalid, m.Group)
 		return
 	}
 	o.giveUp(h, 1, drop{group: m.Group, reason: publish.GapRefused, since: h.rejected, quarantine: true})

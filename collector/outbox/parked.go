@@ -21,19 +21,20 @@ const (
 //	           ▲                                      │
 //	           └───────────── again one by one ◀──────┴─ not
 //
-// So a single host is tried every 5 s at least, thousands cost a few messages a second, and when the cause has gone they
-// are free within a dozen round trips.
+// So a single host is tried every 5 s at least (with a rejected gap: every 5 minutes), thousands cost a few messages a second, and when
+// the cause has gone they are free within a dozen round trips.
 type lot struct {
 	key     lotKey
-	waiting fifo[*host] // The longest waiting first.
-	burst   int         // How many to try at once.
-	trying  int         // How many are on trial.
-	failed  bool        // One of those was not confirmed.
-	timer   *time.Timer // Begins the next round; nil while hosts are on trial.
+	waiting fifo[*host]   // The longest waiting first.
+	burst   int           // How many to try at once.
+	trying  int           // How many are on trial.
+	failed  bool          // One of those was not confirmed.
+	timer   *time.Timer   // Begins the next round; nil while hosts are on trial.
+	pause   time.Duration // At most until then, where the fate is Invalid. Doubles with each round that fails.
 }
 
 type lotKey struct {
-	fate  publish.Fate
+	fate  publish.Fate // Refused, Unroutable, Rejected; or Invalid: gaps that are rejected while others are confirmed.
 	group string
 }
 
@@ -41,12 +42,12 @@ type lotKey struct {
 // are one lot, and are tried one after the other.
 func (o *Outbox) park(h *host, f publish.Fate, group string) {
 	key := lotKey{fate: f, group: group}
-	if f == publish.Rejected {
+	if f == publish.Rejected || f == publish.Invalid {
 		key.group = ""
 	}
 	l := o.lots[key]
 	if l == nil {
-		l = &lot{key: key, burst: 1}
+		l = &lot{key: key, burst: 1, pause: tryEach}
 		o.lots[key] = l
 	}
 	h.stage = parked
@@ -64,7 +65,10 @@ func (o *Outbox) schedule(l *lot) {
 		return
 	}
 	every := max(tryEach/time.Duration(l.waiting.len()), tryEvery*time.Duration(len(o.lots)))
-	if every > tryEach || l.key.fate == publish.Rejected {
+	switch {
+	case l.key.fate == publish.Invalid:
+		every = l.pause
+	case l.key.fate == publish.Rejected, every > tryEach:
 		every = tryEach
 	}
 	least := tryEvery / 5
@@ -106,7 +110,7 @@ func (o *Outbox) endTrial(h *host, confirmed bool) {
 	case l.waiting.len() == 0:
 		delete(o.lots, l.key)
 	case l.failed:
-		l.burst = 1
+		l.burst, l.pause = 1, min(2*l.pause, pauseRejected)
 		o.schedule(l)
 	default:
 		l.burst = min(2*l.burst, maxBurst)

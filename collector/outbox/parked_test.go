@@ -319,6 +319,18 @@ func TestRejectedGapsWait(t *testing.T) {
 		if s := o.Stats(); s.Quarantined > 2 {
 			t.Errorf("stats: %+v", s)
 		}
+		tries := 0
+		for _, times := range b.tried {
+			tries += len(times)
+		}
+		if tries > 100 {
+			t.Errorf("%d connections lost in 100 minutes", tries)
+		}
+		b.fate, b.got = always(publish.Confirmed), nil
+		b.run(o, 5*time.Minute)
+		if s := o.Stats(); s.Events != 0 || len(b.got) < 100 {
+			t.Errorf("after the cure %d events arrived: %+v", len(b.got), s)
+		}
 	})
 }
 
