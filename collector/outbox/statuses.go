@@ -31,7 +31,6 @@ type slot struct {
 	message    *publish.Message // Waits; of status and message at most one is set.
 	queued     bool             // In queue.
 	flying     bool             // A message of it is in flight, so the waiting one stays.
-	dropped    bool             // No longer in slots; what is in flight is not taken back.
 	rejections int              // In a row.
 	others     uint64           // Outbox.confirms at the first of them.
 	paused     bool             // Because of them.
@@ -129,7 +128,7 @@ func (o *Outbox) encodeStatus(status *publish.Status, message *publish.Message, 
 }
 
 func (o *Outbox) settleNewest(s *slot, m publish.Message, f publish.Fate) {
-	again := (f == publish.Lost || f == publish.Refused || f == publish.Rejected) && !s.waits() && !s.dropped
+	again := (f == publish.Lost || f == publish.Refused || f == publish.Rejected) && !s.waits()
 	if again {
 		s.message = &m
 		s.flying = false
@@ -140,7 +139,7 @@ func (o *Outbox) settleNewest(s *slot, m publish.Message, f publish.Fate) {
 			s.others = o.confirms
 		}
 		s.rejections++
-		if s.rejections >= maxRejections && o.confirms > s.others && !s.paused && !s.dropped {
+		if s.rejections >= maxRejections && o.confirms > s.others && !s.paused {
 			o.pause(s)
 		}
 	case publish.Confirmed, publish.Unroutable:
@@ -166,7 +165,7 @@ func (o *Outbox) settled(s *slot) {
 	s.flying = false
 	o.done(1)
 	o.offerNewest(s)
-	if !s.waits() && !s.dropped {
+	if !s.waits() {
 		delete(s.of.slots, s.name)
 	}
 }
@@ -182,21 +181,4 @@ func (o *Outbox) pause(s *slot) {
 		s.paused = false
 		o.offerNewest(s)
 	})
-}
-
-// Drop forgets the status that waits of a host that has left the inventory. What is in flight stays so until it is settled; so do its
-// events.
-func (o *Outbox) Drop(host string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	s := o.statuses.slots[host]
-	if s == nil {
-		return
-	}
-	delete(o.statuses.slots, host)
-	s.dropped = true
-	if s.waits() {
-		s.status, s.message = nil, nil
-		o.done(1)
-	}
 }

@@ -113,28 +113,6 @@ func TestRefusedGivesWayToNewer(t *testing.T) {
 	})
 }
 
-func TestDrop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o := inMemory(t)
-		put(o, "waits", "flies", "refused")
-		m, _ := o.Take()
-		settle(o, publish.Lost, m.ID) // waits is the last one now.
-		expect(t, o, 3, "flies", "refused", "waits")
-		settle(o, publish.Lost, "waits")
-		settle(o, publish.Refused, "refused")
-		for _, h := range []string{"waits", "flies", "refused", "unknown"} {
-			o.Drop(h)
-		}
-		expect(t, o, 1)
-		settle(o, publish.Lost, "flies") // Does not come back.
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		expect(t, o, 0)
-		put(o, "flies/2") // The host is in the inventory again.
-		expect(t, o, 1, "flies/2")
-	})
-}
-
 func TestDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := inMemory(t)
