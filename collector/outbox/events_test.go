@@ -1,9 +1,13 @@
 package outbox_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -184,6 +188,29 @@ func TestAnEventThatCanNeverBeSent(t *testing.T) {
 	_, first := bodyOf[publish.Event](t, o)
 	if first.Seq != 1 {
 		t.Errorf("first is %d", first.Seq)
+	}
+}
+
+// While it has no room it comes again with each poll.
+func TestAnEventThatCanNeverBeSentIsLoggedOnce(t *testing.T) {
+	var log bytes.Buffer
+	o := open(t, outbox.Config{MaxMessages: 10, MaxBody: 2000, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	commit(t, o, "b", "1", 10)
+	events := changes("a", 1)
+	events[0].After = &publish.EventState{Unit: &publish.UnitState{Name: strings.Repeat("x", 2000)}}
+	for range 5 {
+		if err := o.Commit("a", []byte("1"), events); !errors.Is(err, outbox.ErrFull) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	for m, ok := o.Take(); ok; m, ok = o.Take() {
+		o.Settle(m, publish.Confirmed)
+	}
+	if err := o.Commit("a", []byte("1"), events); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(log.String(), "never be sent"); got != 1 {
+		t.Errorf("logged %d times:\n%s", got, log.String())
 	}
 }
 

@@ -22,6 +22,7 @@ type plan struct {
 	hosts   map[string]*hostPlan
 	events  []planned // To be added, in the order of their ids.
 	aside   []planned // To be added to the quarantine.
+	unfit   []unfit   // Some of those.
 	deletes []uint64
 
 	refused   int // Jobs that have no room.
@@ -43,6 +44,12 @@ type planned struct {
 	host  string
 	entry entry
 	value []byte // As encodeEvent has it.
+}
+
+// unfit is an event that can never be sent.
+type unfit struct {
+	event publish.Event
+	err   error
 }
 
 // plan works out a batch. Jobs that cannot be done get their error.
@@ -117,8 +124,7 @@ func (p *plan) event(hp *hostPlan, e publish.Event) {
 		p.usage.add(p.events[len(p.events)-1].entry)
 		return
 	}
-	p.o.log.Error("an event can never be sent; it is set aside",
-		slog.String("host", e.Host.Name), slog.String("event", e.Event), slog.Uint64("seq", e.Seq), slog.Any("err", err))
+	p.unfit = append(p.unfit, unfit{event: e, err: err})
 	p.add(&p.aside, e.Host.Name, m)
 	if e.Event != publish.Gap {
 		seq := e.Seq
@@ -284,6 +290,10 @@ func (o *Outbox) apply(p *plan) {
 		o.hosts[name].seq = hp.seq
 	}
 	o.applyOverflows(p)
+	for _, u := range p.unfit {
+		o.log.Error("an event can never be sent; it is set aside", slog.String("host", u.event.Host.Name),
+			slog.String("event", u.event.Event), slog.Uint64("seq", u.event.Seq), slog.Any("err", u.err))
+	}
 	for _, e := range p.events {
 		h := o.hosts[e.host]
 		h.events.push(e.entry)
