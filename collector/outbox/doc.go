@@ -13,7 +13,7 @@
 // else neither is. An event is deleted only after the broker has confirmed and routed it, or after a [publish.Gap] event that says so
 // has taken its place in the same transaction. So each event arrives at least once, whatever happens to the broker or this process; a
 // crash repeats what was confirmed in the last moment before it. Of one host events go out in the order of their seq: the next one is
-// handed out when the one before is settled for good. Hosts do not wait for each other.
+// handed out when the one before is settled for good, and if that was given up, when the file says so. Hosts do not wait for each other.
 //
 // Statuses and notices are level-triggered: the newest says all, so only the newest waits, and not on the disk.
 //
@@ -22,12 +22,14 @@
 // One process has it, by a lock on a file beside it. Every value has a checksum, and the file has sums over all of them, so that damage
 // anywhere is seen, even if bbolt can read it. Each Open checks all of it, without bbolt, which believes what it reads; where more than
 // half of it is free it is replaced by a copy, since bbolt never makes a file smaller. A file that is damaged, or not ours, is renamed
-// and kept, and a new one begun. Then the epoch is a new and greater one, by which consumers know that counting starts anew, and the
-// collector, which finds no states, publishes everything again.
+// and kept, and a new one begun; a disk that fails to read is no damage, and Open says so. In a new file the epoch is a new one, greater
+// than any that the lock file knows of, by which consumers know that counting starts anew, and the collector, which finds no states,
+// publishes everything again.
 //
 // # Bounds
 //
 // Waiting events are bounded by number and bytes of the file. When they have come to it Commit fails with [ErrFull]; the collector then
-// keeps its old state to compare with, so that the change is not forgotten, and what came and went in between is announced by a gap. In
-// memory a waiting event takes less than 100 bytes, beside a cache of the newest bodies of 16 MiB.
+// keeps its old state to compare with, so that the change is not forgotten, and what came and went in between is announced by a gap, as
+// soon as there is room. In memory a waiting event takes less than 100 bytes, beside a cache of bodies of 16 MiB: those that came while
+// it had room, for most are sent within moments.
 package outbox

@@ -163,8 +163,8 @@ func TestNothingOvertakesADrop(t *testing.T) {
 				config := onDisk(t)
 				config.UnroutableFor = 0
 				o := open(t, config)
-				commitIn(t, o, "old", "a", 1)
-				commitIn(t, o, "new", "a", 2)
+				commitIn(t, o, "old", 1)
+				commitIn(t, o, "new", 2)
 				expect(t, o, 3, "a#1")
 				restore := limitFiles(t, 4096)
 				settle(o, f, "a#1")

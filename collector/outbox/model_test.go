@@ -111,6 +111,7 @@ func (m *model) commit(name string) {
 		m.events++
 		units[i] = fmt.Sprintf("%d.service", m.events)
 		events[i].Unit = &units[i]
+		events[i].Host.Group = fmt.Sprint("group-", m.IntN(2))
 	}
 	state := fmt.Sprint("state ", m.commits)
 	stored := []byte(state)

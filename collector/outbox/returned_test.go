@@ -12,14 +12,14 @@ import (
 	"service_manager/publish"
 )
 
-// commitIn commits events of a host while it is in the group, by which their routing keys differ.
-func commitIn(t *testing.T, o *outbox.Outbox, group, host string, n int) {
+// commitIn commits events of host a while it is in the group, by which their routing keys differ.
+func commitIn(t *testing.T, o *outbox.Outbox, group string, n int) {
 	t.Helper()
-	events := changes(host, n)
+	events := changes("a", n)
 	for i := range events {
 		events[i].Host.Group = group
 	}
-	if err := o.Commit(host, []byte("1"), events); err != nil {
+	if err := o.Commit("a", []byte("1"), events); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -38,8 +38,8 @@ func unbound(group string) *fakeBroker {
 func TestOtherKeysAreNotDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := inMemory(t)
-		commitIn(t, o, "old", "a", 2)
-		commitIn(t, o, "new", "a", 3)
+		commitIn(t, o, "old", 2)
+		commitIn(t, o, "new", 3)
 		b := unbound("old")
 		b.run(o, 65*time.Minute)
 		if got := fmt.Sprint(b.got); got != "[a#3 a#4 a#5 a#6]" || o.Stats().Dropped != 2 {
@@ -53,9 +53,9 @@ func TestAGapMakesWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := inMemory(t)
 		b := unbound("old")
-		commitIn(t, o, "old", "a", 1)
+		commitIn(t, o, "old", 1)
 		b.run(o, 3*time.Hour)
-		commitIn(t, o, "new", "a", 1)
+		commitIn(t, o, "new", 1)
 		b.run(o, time.Minute)
 		if got := fmt.Sprint(b.got); got != "[a#3 a#4]" {
 			t.Errorf("arrived: %v, want the event and a gap", got)
@@ -90,6 +90,7 @@ func TestTimeAwayDoesNotCount(t *testing.T) {
 			return o
 		},
 		"the collector": func(t *testing.T, o *outbox.Outbox, config outbox.Config) *outbox.Outbox {
+			t.Helper()
 			closeBox(t, o)
 			time.Sleep(72 * time.Hour)
 			return open(t, config)
