@@ -61,7 +61,7 @@ type Outbox struct {
 	usage    usage
 	stats    Stats
 	clock    time.Duration // What unroutable events are counted in: see tick.
-	returned time.Time     // When the clock last ticked.
+	ticked   time.Time     // When the clock last did.
 	kept     time.Duration // The clock as it is in the file.
 	confirms uint64        // Messages confirmed, of any kind.
 	open     int           // Messages waiting, in flight or parked.

@@ -17,10 +17,10 @@ type returnNote struct {
 // away, and goes by no clock that can be set: so an event was tried in vain for as long as the clock says it was.
 func (o *Outbox) tick() {
 	now := time.Now()
-	if !o.returned.IsZero() {
-		o.clock += min(now.Sub(o.returned), maxPause)
+	if !o.ticked.IsZero() {
+		o.clock += min(now.Sub(o.ticked), maxPause)
 	}
-	o.returned = now
+	o.ticked = now
 }
 
 // wait begins the wait for a queue for all events of a host. Its first one has been returned since then.

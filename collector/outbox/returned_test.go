@@ -198,3 +198,21 @@ func TestADropTakesLittleMemory(t *testing.T) {
 		t.Errorf("dropping %d MB took %d MB of memory", megabytes, used)
 	}
 }
+
+func TestTheWaitSurvivesACopyOfTheFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		config := onDisk(t)
+		o := open(t, config)
+		commit(t, o, "a", "1", 1)
+		b := &fakeBroker{fate: always(publish.Unroutable)}
+		b.run(o, 40*time.Minute)
+		wasteful(t, o)
+		closeBox(t, o)
+		closeBox(t, open(t, config)) // Makes the copy.
+		o = open(t, config)
+		b.run(o, 25*time.Minute)
+		if s := o.Stats(); s.Dropped != 1 {
+			t.Errorf("after 65 minutes: %+v", s)
+		}
+	})
+}
