@@ -38,6 +38,7 @@ func main() {
 			hosts.event(e)
 		}
 	}
+	log.Fatal("the connection is lost") // What came meanwhile is told by the next statuses.
 }
 
 // A table has the hosts by collector and name: each collector counts its own events.
