@@ -75,13 +75,15 @@ func restarts(before, after *Unit, systemd int) int {
 		return rose
 	case !invokedAnew(before, after):
 		return 0
-	case after.Restarts.known() && after.Restarts < before.Restarts:
-		return 1 + max(begun(after), 0)
-	case (rose == 0 || !after.Restarts.known()) && before.Sub == "auto-restart" && 0 < systemd && systemd < queueState:
-		return 0 // It may have been queued then, and be counted.
-	default:
-		return 1
 	}
+	started := 1
+	if after.Restarts.known() && after.Restarts < before.Restarts {
+		started += max(begun(after), 0)
+	}
+	if before.Sub == "auto-restart" && 0 < systemd && systemd < queueState {
+		started-- // It may have been queued then, and be counted.
+	}
+	return started
 }
 
 // begun is how many automatic restarts have begun since the last manual start.
