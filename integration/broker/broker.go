@@ -38,17 +38,15 @@ type Broker struct {
 func Start(ctx context.Context, stack, project string) (*Broker, error) {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
-	port, err := freePort(ctx)
-	if err != nil {
-		return nil, err
+	b := &Broker{compose: filepath.Join(stack, "compose"), env: append(os.Environ(),
+		"COMPOSE_PROJECT_NAME="+cmp.Or(os.Getenv("COMPOSE_PROJECT_NAME"), project))}
+	for _, name := range []string{"BROKER_TLS_PORT", "BROKER_UI_PORT", "BROKER_PORT"} {
+		var err error
+		if b.Port, err = freePort(ctx); err != nil {
+			return nil, err
+		}
+		b.env = append(b.env, name+"="+strconv.Itoa(b.Port))
 	}
-	uiPort, err := freePort(ctx)
-	if err != nil {
-		return nil, err
-	}
-	b := &Broker{Port: port, compose: filepath.Join(stack, "compose"), env: append(os.Environ(),
-		"COMPOSE_PROJECT_NAME="+cmp.Or(os.Getenv("COMPOSE_PROJECT_NAME"), project),
-		"BROKER_PORT="+strconv.Itoa(port), "BROKER_UI_PORT="+strconv.Itoa(uiPort))}
 	if err := b.start(ctx); err != nil {
 		return nil, errors.Join(err, b.remove(ctx))
 	}
@@ -69,10 +67,30 @@ func (b *Broker) start(ctx context.Context) error {
 	}
 	b.Container = strings.TrimSpace(id)
 	if err := b.accepts(ctx); err != nil {
-		logs, _ := b.run(ctx, "docker", "logs", "--tail=40", b.Container)
-		return fmt.Errorf("%w\n%s", err, logs)
+		return fmt.Errorf("%w\n%s", err, b.Logs(ctx))
 	}
 	return nil
+}
+
+// Docker runs a Docker command on the container, such as "pause".
+func (b *Broker) Docker(ctx context.Context, command ...string) error {
+	_, err := b.run(ctx, "docker", append(command, b.Container)...)
+	return err
+}
+
+// Ctl runs rabbitmqctl in the container.
+func (b *Broker) Ctl(ctx context.Context, args ...string) error {
+	_, err := b.run(ctx, "docker", append([]string{"exec", b.Container, "rabbitmqctl", "--quiet"}, args...)...)
+	return err
+}
+
+// Logs is what RabbitMQ has logged last, or why that is not known.
+func (b *Broker) Logs(ctx context.Context) string {
+	out, err := b.run(ctx, "docker", "logs", "--tail=40", b.Container)
+	if err != nil {
+		return err.Error()
+	}
+	return out
 }
 
 // Stop removes all that Start has made but the image, also after the end of ctx. KEEP_STACK=1 leaves it, to look at.
@@ -87,6 +105,7 @@ func (b *Broker) Stop(ctx context.Context) error {
 func (b *Broker) remove(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
 	defer cancel()
+	_ = b.Docker(ctx, "unpause") // A test that failed may have left it frozen.
 	_, err := b.run(ctx, b.compose, "down", "--volumes", "--remove-orphans")
 	return err
 }

@@ -141,7 +141,7 @@ func newWorld(t *testing.T, f form) *world {
 	}
 	t.Cleanup(hosts.Close)
 	w.broker = startBroker(ctx, t)
-	if w.proxy, err = proxy.Listen(net.JoinHostPort("127.0.0.1", strconv.Itoa(w.broker.port))); err != nil {
+	if w.proxy, err = proxy.Listen(net.JoinHostPort("127.0.0.1", strconv.Itoa(w.broker.Port))); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.proxy.Close() })
@@ -161,7 +161,7 @@ func (w *world) inventory(f *fleet.Fleet) string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	u, err := url.Parse(w.broker.url("collector"))
+	u, err := url.Parse(w.broker.URL("collector"))
 	if err != nil {
 		w.t.Fatal(err)
 	}

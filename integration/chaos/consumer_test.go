@@ -102,7 +102,7 @@ func (c *consumer) run(ctx context.Context) {
 
 // consume consumes until something breaks.
 func (c *consumer) consume(ctx context.Context) error {
-	conn, err := dial(c.broker.url("consumer"))
+	conn, err := dial(c.broker.URL("consumer"))
 	if err != nil {
 		return err
 	}
