@@ -34,15 +34,26 @@ func (e *BrokerError) Error() string {
 // Unwrap returns the cause: often an *amqp091.Error or a net.Error.
 func (e *BrokerError) Unwrap() error { return e.Err }
 
+// exception is how amqp091 prints an error, also when it is the cause of another.
+var exception = regexp.MustCompile(`^Exception \(\d+\) Reason: "(.*)"$`)
+
 // plain returns the error's text, of an AMQP error without "Exception (501) Reason:" where that is not the broker's own word.
 func plain(err error) string {
-	if e, ok := errors.AsType[*amqp.Error](err); ok {
-		if e.Server {
-			return fmt.Sprintf("%s (%d)", e.Reason, e.Code)
-		}
-		return e.Reason
+	e, ok := errors.AsType[*amqp.Error](err)
+	switch {
+	case !ok:
+		return err.Error()
+	case e.Server:
+		return fmt.Sprintf("%s (%d)", e.Reason, e.Code)
 	}
-	return err.Error()
+	return exception.ReplaceAllString(e.Reason, "$1")
+}
+
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprint(n, " ", thing, "s")
 }
 
 // refusal reports whether the broker ended a channel or login on purpose because of what it was asked. It would do so again.
