@@ -11,7 +11,12 @@
 // Keeping what is not confirmed, and the order of messages that need one, is the Source's part.
 //
 // RabbitMQ ends the channel over a message that it does not take, and with it all others in flight. Such a message is found by sending
-// the suspects one by one, and settled as Rejected, so that it costs no more than two connections each time that it is handed out.
+// the suspects one by one, and settled as Rejected. Those that come later with its routing key are sent when there is nothing else to send,
+// and few in a minute, since each costs the connection.
+//
+// RabbitMQ confirms a message when all queues bound for it have it, and does not where one of them is stuck or without its majority. Such
+// a message is settled as Refused when its confirm is overdue, and those that come later with its key have but a part of the window, so
+// that other queues get what is theirs. Where nothing is confirmed at all, the connection is made anew.
 //
 // A Writer is the same for a file or pipe: JSON lines instead of a broker.
 //

@@ -12,8 +12,9 @@ const (
 	maxBackoff = 5 * time.Second
 )
 
-// maxPoisonPause bounds the pause after a session that a message has ended: the other messages wait meanwhile.
-const maxPoisonPause = time.Second
+// maxPoisonPause bounds the pause after a session that a message has ended: the other messages wait meanwhile. Of such sessions there is
+// one for each message that is found, and then few: see guiltyEvery.
+const maxPoisonPause = 500 * time.Millisecond
 
 // An ending says how a session ended.
 type ending int
@@ -22,6 +23,7 @@ const (
 	endedBadly     ending = iota + 1 // It came to nothing, or the broker refused what would only come again.
 	endedWell                        // It did something before the connection was lost.
 	endedByMessage                   // By one message, which is found now, or will be.
+	endedToRenew                     // By us, though all was well.
 )
 
 // A pace says when the next session may begin.
@@ -42,6 +44,9 @@ func (p *pace) after(end ending, lasted time.Duration) time.Duration {
 		return min(backoff(p.poisoned-1), maxPoisonPause)
 	case endedWell:
 		p.failed = 0
+	case endedToRenew:
+		p.failed = 0
+		return 0
 	case endedBadly:
 		p.failed++
 		if p.failed%p.brokers != 0 {

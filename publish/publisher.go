@@ -36,10 +36,12 @@ type Config struct {
 	CAFile, CertFile, KeyFile string
 	// External logs in by the client certificate (SASL EXTERNAL) instead of the URL's user and password.
 	External       bool
-	ConnectionName string        // What the broker's management page shows; may be empty.
-	Window         int           // Most messages in flight; 0 means 1000.
-	MaxBody        int           // Longest message body in bytes; 0 means DefaultMaxBody.
-	ConfirmTimeout time.Duration // A confirm later than this costs the connection; 0 means 30 s.
+	ConnectionName string // What the broker's management page shows; may be empty.
+	Window         int    // Most messages in flight; 0 means 1000.
+	MaxBody        int    // Longest message body in bytes; 0 means DefaultMaxBody.
+	// ConfirmTimeout is when a confirm is overdue; 0 means 30 s. The message is then Refused if others were confirmed meanwhile, else it
+	// costs the connection.
+	ConfirmTimeout time.Duration
 	WriteTimeout   time.Duration // Longest that one write to the socket may block; 0 means 15 s.
 	// Heartbeat is the AMQP heartbeat interval in whole seconds, 0 means 10 s. A silent broker is given up after 1.5 times of it.
 	Heartbeat time.Duration
@@ -72,8 +74,9 @@ type Publisher struct {
 	log     *slog.Logger
 	connect func(context.Context, broker) (*link, error)
 
-	// These two are of the goroutine of Run.
+	// These are of the goroutine of Run.
 	suspects suspects
+	withheld withheld
 	steward  steward
 
 	mu    sync.Mutex
@@ -115,6 +118,7 @@ func New(cfg Config) (*Publisher, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	p := &Publisher{cfg: cfg, brokers: brokers, log: log, suspects: suspects{charges: map[string]charge{}}}
+	p.withheld.keys = map[string]struct{}{}
 	p.steward = steward{cfg: cfg, log: log, told: map[string]string{}, shunned: map[string]bool{}}
 	p.connect = p.dial
 	return p, nil
@@ -150,7 +154,7 @@ func (p *Publisher) Run(ctx context.Context, src Source) error {
 		if p.cfg.Attempts > 0 && pace.rounds() >= p.cfg.Attempts {
 			return err
 		}
-		if end != endedByMessage { // Which is logged as what it is.
+		if end != endedByMessage && end != endedToRenew { // Which are logged as what they are.
 			waiting.report(ctx, p.log, err)
 		}
 		if !sleep(ctx, pause) {
@@ -163,43 +167,53 @@ func (p *Publisher) Run(ctx context.Context, src Source) error {
 func (p *Publisher) serve(ctx context.Context, b broker, src Source, waiting *waitLog) (ending, error) {
 	l, err := p.connect(ctx, b)
 	if err != nil {
+		waiting.reached = false
 		return endedBadly, explain(b, p.cfg, err, false)
 	}
-	waiting.connected(ctx, p.log, b.addr)
 	p.count(func(s *Stats) { s.Sessions++; s.Broker = b.addr })
 	start := time.Now()
 
 	waitForQueues := p.steward.start(ctx, b, l.declare)
 	s := newSession(p, src, l.wire)
+	s.up = func(held bool) { waiting.connected(ctx, p.log, b.addr, held) }
 	stop := context.AfterFunc(ctx, l.closeSoon) // Frees a publish that is stuck in a write.
 	err = s.run(ctx)
 	stop()
-	l.close(ctx.Err() != nil)
+	l.close(ctx.Err() != nil || errors.Is(err, errRenew))
 	waitForQueues()
 	why := explain(b, p.cfg, err, true)
 	blamed := s.abandon(ctx, why)
+	waiting.reached = true
 
 	p.count(func(s *Stats) { s.Broker, s.Blocked = "", false })
 	// Who waits for ever may take a connection that held for a success; who counts attempts wants a confirm.
-	held := p.cfg.Attempts == 0 && time.Since(start) >= maxBackoff
+	held := p.cfg.Attempts == 0 && time.Since(start) >= heldFor
 	switch {
 	case blamed:
 		return endedByMessage, why
-	case !refusal(err) && (s.confirmed || held):
+	case errors.Is(err, errRenew):
+		return endedToRenew, why
+	case refusal(err):
+		waiting.refused = true
+		return endedBadly, why
+	case s.confirmed || held:
 		return endedWell, why
 	}
 	return endedBadly, why
 }
 
-// waitLog logs connection changes once, and that there is still none once a minute.
+// waitLog logs connection changes once, and that there is still none once a minute. A connection is one when it has proved to be of use.
 type waitLog struct {
-	up   bool
-	last time.Time // When the absence was last logged; zero when it was not yet.
-	lost time.Time
+	up      bool
+	refused bool      // The last session came to its end by what the broker would refuse again, so that a confirm proves nothing.
+	reached bool      // It was publishing that failed, not connecting.
+	last    time.Time // When the absence was last logged; zero when it was not yet.
+	lost    time.Time
 }
 
-func (w *waitLog) connected(ctx context.Context, log *slog.Logger, addr string) {
-	if w.up { // A message has ended the session before.
+// connected is told that the broker has confirmed something, or that the connection has held for a while.
+func (w *waitLog) connected(ctx context.Context, log *slog.Logger, addr string, held bool) {
+	if w.up || w.refused && !held { // It is up if a message has ended the session before.
 		return
 	}
 	log.InfoContext(ctx, "connected to the broker", slog.String("broker", addr))
@@ -211,9 +225,13 @@ func (w *waitLog) report(ctx context.Context, log *slog.Logger, err error) {
 	switch {
 	case w.up:
 		log.WarnContext(ctx, "lost the broker, connecting again", slog.Any("err", err))
-		*w = waitLog{lost: now}
+		w.up, w.last, w.lost = false, time.Time{}, now
 	case w.last.IsZero():
-		log.WarnContext(ctx, "cannot connect to the broker, trying again", slog.Any("err", err))
+		if w.reached {
+			log.WarnContext(ctx, "cannot publish to the broker, trying again", slog.Any("err", err))
+		} else {
+			log.WarnContext(ctx, "cannot connect to the broker, trying again", slog.Any("err", err))
+		}
 		w.last, w.lost = now, cmp.Or(w.lost, now)
 	case now.Sub(w.last) >= waitingEvery:
 		log.WarnContext(ctx, "still waiting for the broker", slog.Any("err", err), slog.Duration("since", now.Sub(w.lost).Round(time.Second)))

@@ -2,18 +2,38 @@ package publish
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"log/slog"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// windowBytes bounds the bodies in flight, beside Config.Window.
-const windowBytes = 16 << 20
-
 // reasonWait is how long to wait, after a publish has failed, for the connection to say why it ended.
 const reasonWait = time.Second
+
+const (
+	// lookEvery is how often the confirms of all messages in flight are looked at. In between, each is seen that comes in the order
+	// sent: amqp091 tells of no other, as its NotifyPublish holds back what comes before its turn.
+	lookEvery = 20 * time.Millisecond
+	// probeEvery is after how long of silence a new session sends one more message.
+	probeEvery = time.Second
+	// verdictWait is how long to wait whether the broker ends the channel because of a message. It does so at once.
+	verdictWait = time.Second
+	// unansweredShare is the part of the window that is open to messages whose queue withholds its confirms.
+	unansweredShare = 4
+	// crowded is the part of ConfirmTimeout after which a message that the broker has let pass is overdue while the window is full: a
+	// queue of many hosts would fill it with what it withholds, and the others would wait.
+	crowded = 6
+	// renewAfter is how many messages are sent on one connection after one whose confirm was given up: amqp091 remembers each of their
+	// confirms until that one comes.
+	renewAfter = 100_000
+	// heldFor is how long a connection must have lasted to be of use, where nothing was confirmed.
+	heldFor = 5 * time.Second
+)
+
+// errRenew ends a session whose connection is to be replaced by a new one.
+var errRenew = errors.New("the connection is renewed, because a confirm on it was given up")
 
 // A wire is what a session needs of an AMQP channel in confirm mode.
 type wire struct {
@@ -35,39 +55,34 @@ type session struct {
 	wire
 	p   *Publisher
 	src Source
+	// up is called when the connection has proved to be of use: the broker has confirmed something, or it has held for heldFor.
+	up func(held bool)
 
-	window    []pending // In the order sent.
-	held      *Message  // Taken, and waits for the window to be empty, to be sent alone.
-	bytes     int
+	window    window
+	aside     aside
+	alone     bool                // What was sent last is under suspicion, and nothing else is sent until its fate is known.
 	returned  map[string]struct{} // IDs of returned messages whose confirm has not been seen yet.
 	confirmed bool                // The broker has confirmed something.
+	held      bool                // The session has lasted for heldFor.
 	paused    bool                // It has told us to pause.
 	resumed   time.Time           // When it last told us to go on.
 	err       error               // Why the session has ended.
 }
 
-type pending struct {
-	Message
-	confirm confirmation
-	sent    time.Time
-}
-
-// unsent is the confirmation of a message whose publish has failed.
-type unsent struct{}
-
-func (unsent) Done() <-chan struct{} { return nil }
-func (unsent) Acked() bool           { return false }
-
 func newSession(p *Publisher, src Source, w wire) *session {
-	return &session{wire: w, p: p, src: src, returned: map[string]struct{}{}}
+	s := &session{wire: w, p: p, src: src, up: func(bool) {}, returned: map[string]struct{}{}}
+	s.aside.room = p.cfg.Window
+	return s
 }
 
 // run publishes until ctx ends (nil) or the connection is of no use any more (why). What is then unsettled is for abandon.
 func (s *session) run(ctx context.Context) error {
 	now := make(chan struct{})
 	close(now)
-	timer := time.NewTimer(0)
+	held, timer := time.NewTimer(heldFor), time.NewTimer(0)
+	defer held.Stop()
 	defer timer.Stop()
+	looked := time.Now()
 	for {
 		var again <-chan struct{} // Ready at once after a message was sent: there may be more, but confirms have their turn.
 		if s.err == nil && s.send(ctx) {
@@ -77,13 +92,13 @@ func (s *session) run(ctx context.Context) error {
 			return s.err
 		}
 		var head <-chan struct{}
-		var late <-chan time.Time
-		if len(s.window) > 0 {
-			head = s.window[0].confirm.Done()
-			if !s.paused { // A broker in alarm confirms nothing: its time does not count.
-				timer.Reset(time.Until(s.deadline()))
-				late = timer.C
-			}
+		var look <-chan time.Time
+		if len(s.window.open) > 0 {
+			head = s.window.open[0].confirm.Done()
+		}
+		if head != nil || s.aside.len() > 0 {
+			timer.Reset(time.Until(looked.Add(lookEvery)))
+			look = timer.C
 		}
 		select {
 		case <-ctx.Done():
@@ -91,29 +106,42 @@ func (s *session) run(ctx context.Context) error {
 		case <-again:
 		case <-s.src.Ready():
 		case <-head:
-			s.settleHead()
+			s.settleHead(ctx)
 		case b, ok := <-s.blocked:
 			s.pause(ctx, b, ok)
 		case e := <-s.closed:
 			return ended(e)
-		case <-late:
-			return fmt.Errorf("no confirm within %v of %d messages in flight: a queue without majority, or a stuck broker", s.p.cfg.ConfirmTimeout, len(s.window))
+		case <-held.C:
+			s.held = true
+			if s.confirmed || s.paused || len(s.window.open) == 0 { // Else it is not known whether anything is answered.
+				s.up(true)
+			}
+		case <-look:
+			looked = time.Now()
+			s.settleDone(ctx)
+			if s.err == nil {
+				s.err = s.overdue(ctx)
+			}
 		}
 	}
 }
 
-// send takes one message from the source and publishes it, and reports whether there was one.
+// send takes one message from the source, publishes it or puts it aside, and reports whether there may be another one.
 func (s *session) send(ctx context.Context) bool {
 	if !s.room() {
 		return false
 	}
-	m, ok := s.next()
+	m, why, ok := s.next()
 	if !ok {
 		return false
 	}
-	if len(s.window) > 0 && s.p.suspects.has(m) {
-		s.held = &m
-		return false
+	if why == unsuspected {
+		if why = s.p.standing(m); why != unsuspected {
+			if !s.aside.put(m, why) {
+				s.settle(m, Refused)
+			}
+			return true
+		}
 	}
 	if err := m.Validate(s.p.cfg.MaxBody); err != nil {
 		s.p.log.ErrorContext(ctx, "message cannot be sent", slog.String("host", m.Host), slog.Any("err", err))
@@ -124,47 +152,72 @@ func (s *session) send(ctx context.Context) bool {
 	if err != nil {
 		c, s.err = unsent{}, s.reason(err)
 	}
-	s.window = append(s.window, pending{Message: m, confirm: c, sent: time.Now()})
-	s.bytes += len(m.Body)
+	s.window.add(m, c, why == unanswered)
 	if err != nil {
 		return false
 	}
-	s.p.count(func(st *Stats) { st.Published++; st.InFlight = len(s.window) })
+	s.alone = why == suspected || why == guilty
+	s.p.count(func(st *Stats) { st.Published++; st.InFlight = len(s.window.open) })
 	return true
 }
 
-// next takes a message: the one held back, or one of the source.
-func (s *session) next() (Message, bool) {
-	if s.held == nil {
-		return s.src.Take()
+// next takes a message: one that has been aside for long enough, one of the source, or, where that has none, one from aside. It says why
+// the message was aside.
+func (s *session) next() (Message, standing, bool) {
+	if s.confirmed { // Else it would be the session's first, on which all others wait.
+		if why := s.aside.ripe(s.mayGo); why != unsuspected {
+			if why != unanswered && !s.quiet() {
+				return Message{}, why, false // Hold the others back for this one.
+			}
+			return s.aside.take(why), why, true
+		}
 	}
-	m := *s.held
-	s.held = nil
-	return m, true
+	if m, ok := s.src.Take(); ok {
+		return m, unsuspected, true
+	}
+	for why := range standings {
+		if s.aside.has(why) && s.mayGo(why) && (why == unanswered || s.quiet()) {
+			return s.aside.take(why), why, true
+		}
+	}
+	return Message{}, unsuspected, false
+}
+
+// mayGo reports whether there is room for one more message of those aside for this reason.
+func (s *session) mayGo(why standing) bool {
+	switch why {
+	case guilty:
+		return s.p.suspects.retry()
+	case unanswered:
+		return s.window.unanswered < max(1, s.p.cfg.Window/unansweredShare)
+	default:
+		return true
+	}
+}
+
+// quiet reports whether the channel's end could be told to be about the next message: the broker has let pass all that is in flight.
+func (s *session) quiet() bool {
+	for _, p := range s.window.open {
+		if !s.window.passed(p) && !p.unanswered && time.Since(p.sent) < verdictWait {
+			return false
+		}
+	}
+	return true
 }
 
 // room reports whether a message may be sent now. The first of a session goes alone: a broker in alarm says so only in answer to a
-// publish, and then nothing more should be under way. So does a suspect.
+// publish, and then nothing more should be under way. Where it says nothing at all for a while, the next may have a queue that answers.
 func (s *session) room() bool {
-	if s.paused {
+	if s.paused || s.window.full(s.p.cfg.Window) {
 		return false
 	}
-	if len(s.window) == 0 {
-		return true
+	if s.alone {
+		if !s.quiet() {
+			return false
+		}
+		s.alone = false
 	}
-	if !s.confirmed || s.held != nil || s.p.suspects.has(s.window[0].Message) {
-		return false
-	}
-	return len(s.window) < s.p.cfg.Window && s.bytes < windowBytes
-}
-
-// deadline is when the oldest message's confirm is overdue.
-func (s *session) deadline() time.Time {
-	from := s.window[0].sent
-	if s.resumed.After(from) {
-		from = s.resumed
-	}
-	return from.Add(s.p.cfg.ConfirmTimeout)
+	return s.confirmed || len(s.window.open) == 0 || time.Since(s.window.lastSent) >= probeEvery
 }
 
 func (s *session) pause(ctx context.Context, b amqp.Blocking, ok bool) {
@@ -188,122 +241,6 @@ func (s *session) pause(ctx context.Context, b amqp.Blocking, ok bool) {
 			st.Blocks++
 		}
 	})
-}
-
-// settleHead settles the oldest message, which is done.
-func (s *session) settleHead() {
-	fate := Refused
-	if s.window[0].confirm.Acked() {
-		s.confirmed = true
-		fate = s.acked(s.window[0])
-	} else {
-		// A nack, or the end of the channel, of which closed has the reason first.
-		select {
-		case e := <-s.closed:
-			s.err = ended(e) // The rest is for abandon.
-			return
-		default:
-		}
-	}
-	p := s.pop()
-	s.p.suspects.acquit(p.Message)
-	s.settle(p.Message, fate)
-}
-
-// acked tells a routed message from a returned one. The broker sends the return before the ack, and amqp091's one reader has put it
-// into returns before it resolves the confirmation, so it is there by now. https://www.rabbitmq.com/docs/confirms
-func (s *session) acked(p pending) Fate {
-	for {
-		select {
-		case r, ok := <-s.returns:
-			if ok {
-				s.returned[r.MessageId] = struct{}{}
-				continue
-			}
-			s.returns = nil
-		default:
-		}
-		break
-	}
-	if _, ok := s.returned[p.ID]; ok {
-		delete(s.returned, p.ID)
-		return Unroutable
-	}
-	return Confirmed
-}
-
-// abandon settles what is left after the connection has been closed because of err: some of it may have been confirmed on the way
-// out. It reports whether err is about one of these messages.
-func (s *session) abandon(ctx context.Context, err error) (blamed bool) {
-	if s.held != nil {
-		s.settle(*s.held, Lost)
-		s.held = nil
-	}
-	fate := Lost
-	if aboutMessage(err) {
-		fate, blamed = s.blame(ctx, err)
-	}
-	for len(s.window) > 0 {
-		p := s.pop()
-		if p.confirm.Acked() {
-			s.settle(p.Message, s.acked(p))
-		} else {
-			s.settle(p.Message, fate)
-		}
-	}
-	return blamed
-}
-
-// blame finds out which message err is about, and returns what is the fate of all that is not confirmed. Where it cannot be told, each
-// that may be meant is sent alone by the next sessions.
-func (s *session) blame(ctx context.Context, err error) (f Fate, blamed bool) {
-	var open []Message
-	for _, p := range s.window {
-		if !p.confirm.Acked() {
-			open = append(open, p.Message)
-		}
-	}
-	switch len(open) {
-	case 0:
-		return Lost, false
-	case 1:
-		if m := open[0]; s.p.suspects.convict(m) {
-			s.p.log.ErrorContext(ctx, "the broker rejects a message", slog.String("routing_key", m.Key), slog.String("id", m.ID), slog.Any("err", err))
-		}
-		return Rejected, true
-	}
-	n := s.p.suspects.accuse(open, err)
-	s.p.log.WarnContext(ctx, "the broker rejects one of several messages, the suspects are sent one by one", slog.Int("suspects", n), slog.Any("err", err))
-	return Lost, true
-}
-
-func (s *session) pop() pending {
-	p := s.window[0]
-	s.window[0] = pending{}
-	s.window = s.window[1:]
-	s.bytes -= len(p.Body)
-	return p
-}
-
-func (s *session) settle(m Message, f Fate) {
-	s.p.count(func(st *Stats) {
-		st.InFlight = len(s.window)
-		switch f {
-		case Confirmed:
-			st.Confirmed++
-		case Unroutable:
-			st.Returned++
-		case Refused:
-			st.Nacked++
-		case Lost:
-			st.Lost++
-		case Invalid:
-			st.Invalid++
-		case Rejected:
-			st.Rejected++
-		}
-	})
-	s.src.Settle(m, f)
 }
 
 // reason returns why the connection ended, which says more than the publish that failed because of it.

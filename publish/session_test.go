@@ -111,6 +111,12 @@ func (st *sessionTest) put(hosts ...string) {
 
 func (st *sessionTest) resolve(i int, ack bool) {
 	st.f.sent[i].resolve(ack)
+	st.look()
+}
+
+// look waits until the session has looked at all confirms.
+func (st *sessionTest) look() {
+	time.Sleep(lookEvery)
 	synctest.Wait()
 }
 
@@ -157,11 +163,11 @@ func TestSessionFirstMessageGoesAlone(t *testing.T) {
 		st.resolve(0, true)
 		st.told("h0 confirmed")
 		st.inFlight(3)
-		st.resolve(2, true) // Not the oldest: waits for its turn.
-		st.told()
+		st.resolve(2, true) // Not the oldest.
+		st.told("h2 confirmed")
 		st.inFlight(3)
 		st.resolve(1, true)
-		st.told("h1 confirmed", "h2 confirmed")
+		st.told("h1 confirmed")
 		st.inFlight(3)
 		if len(st.f.sent) != 6 {
 			st.t.Errorf("sent %d, want 6", len(st.f.sent))
@@ -191,7 +197,7 @@ func TestSessionReturns(t *testing.T) {
 		st.resolve(3, true)
 		st.resolve(2, true)
 		st.resolve(1, true)
-		st.told("a confirmed", "b unroutable", "c unroutable")
+		st.told("c unroutable", "b unroutable", "a confirmed")
 		st.put("b") // The same again, now routed.
 		st.resolve(4, true)
 		st.told("b confirmed")
@@ -212,6 +218,7 @@ func TestSessionRefused(t *testing.T) {
 	})
 }
 
+// TestSessionConfirmTimeout has a broker that answers nothing any more.
 func TestSessionConfirmTimeout(t *testing.T) {
 	testSession(t, Config{}, func(st *sessionTest) {
 		st.opened()
@@ -219,15 +226,155 @@ func TestSessionConfirmTimeout(t *testing.T) {
 		st.put("a")
 		time.Sleep(20 * time.Second)
 		st.put("b", "c")
-		st.resolve(3, true) // c; a and b stay open.
 		err := st.over()
-		if err == nil || !strings.Contains(err.Error(), "no confirm within 30s of 3 messages") {
+		if err == nil || !strings.Contains(err.Error(), "no confirm within 30s of 3 messages in flight, the oldest with the key status.web.a:") {
 			st.t.Errorf("got %v", err)
 		}
-		if d := time.Since(start); d != 30*time.Second {
+		if d := time.Since(start); d < 30*time.Second || d > 30*time.Second+lookEvery {
 			st.t.Errorf("ended after %v", d)
 		}
-		st.told("a lost", "b lost", "c confirmed")
+		st.told("a lost", "b lost", "c lost")
+	})
+}
+
+// TestSessionStuckQueue has one queue that withholds its confirms.
+func TestSessionStuckQueue(t *testing.T) {
+	testSession(t, Config{Window: 8}, func(st *sessionTest) {
+		st.opened()
+		st.put("stuck")
+		for i := range 29 { // The others are confirmed all the time.
+			st.put(fmt.Sprint("h", i))
+			st.resolve(2+i, true)
+			st.told(fmt.Sprintf("h%d confirmed", i))
+			time.Sleep(time.Second - lookEvery)
+		}
+		time.Sleep(time.Second)
+		st.look()
+		st.told("stuck refused")
+		st.inFlight(0)
+
+		st.put("stuck", "other") // It stands back, but is tried.
+		if got := st.f.sent[len(st.f.sent)-2].Host + " " + st.f.sent[len(st.f.sent)-1].Host; got != "other stuck" {
+			st.t.Errorf("sent %s", got)
+		}
+		st.put("stuck", "stuck", "stuck") // But a quarter of the window.
+		st.inFlight(3)
+		st.f.sent[len(st.f.sent)-3].resolve(true)
+		st.look()
+		st.told("other confirmed")
+		st.inFlight(2)
+		sent := len(st.f.sent)
+		st.resolve(sent-2, true)
+		st.resolve(sent-1, true)
+		st.told("stuck confirmed", "stuck confirmed")
+		st.inFlight(2) // The rest.
+	})
+}
+
+// sent returns the hosts of the messages sent since the first n.
+func (st *sessionTest) sent(n int) string {
+	var sent []string
+	for _, c := range st.f.sent[n:] {
+		sent = append(sent, c.Host)
+	}
+	return strings.Join(sent, " ")
+}
+
+// TestSessionSuspect has a message under suspicion, which stands back: for what else there is, and until what is in flight has passed.
+func TestSessionSuspect(t *testing.T) {
+	testSession(t, Config{}, func(st *sessionTest) {
+		st.opened()
+		st.p.suspects.charges[message("suspect").Key] = charge{}
+		expect := func(want string) {
+			st.t.Helper()
+			if got := st.sent(1); got != want {
+				st.t.Errorf("sent %q, want %q", got, want)
+			}
+		}
+		st.put("stuck", "suspect", "a")
+		expect("stuck a")
+		st.resolve(2, true) // The broker deals with them in turn: it has let pass the stuck one.
+		expect("stuck a suspect")
+		st.put("b")
+		expect("stuck a suspect")
+		st.resolve(3, true)
+		expect("stuck a suspect b")
+	})
+}
+
+// TestSessionSuspectHasItsTurn never lets the source run empty.
+func TestSessionSuspectHasItsTurn(t *testing.T) {
+	testSession(t, Config{}, func(st *sessionTest) {
+		st.opened()
+		st.p.suspects.charges[message("suspect").Key] = charge{}
+		st.put("suspect", "h")
+		for i := 0; i < 1000 && !strings.Contains(st.sent(1), "suspect"); i++ { // One is always in flight.
+			st.put("h")
+			st.f.sent[i+1].resolve(true)
+			time.Sleep(10 * time.Millisecond)
+			synctest.Wait()
+		}
+		if sent := st.sent(1); !strings.HasSuffix(sent, " suspect") {
+			st.t.Errorf("sent %s", sent)
+		}
+	})
+}
+
+// TestSessionCrowded has a queue of many hosts that withholds its confirms: they leave room for others before their time.
+func TestSessionCrowded(t *testing.T) {
+	testSession(t, Config{Window: 4}, func(st *sessionTest) {
+		st.opened()
+		st.put("s0", "s1", "s2", "a", "b", "c")
+		st.resolve(4, true)
+		st.told("a confirmed")
+		time.Sleep(6 * time.Second)
+		st.look()
+		st.told("s0 refused", "s1 refused", "s2 refused")
+		st.resolve(5, true)
+		st.resolve(6, true)
+		st.told("b confirmed", "c confirmed")
+	})
+}
+
+// TestSessionRenewed goes on for long on a connection on which a confirm was given up.
+func TestSessionRenewed(t *testing.T) {
+	testSession(t, Config{}, func(st *sessionTest) {
+		st.opened()
+		st.put("stuck", "a")
+		st.resolve(2, true)
+		time.Sleep(31 * time.Second)
+		st.look()
+		st.told("a confirmed", "stuck refused")
+		for range renewAfter / 1000 {
+			st.put(hosts(1000)...)
+			for _, c := range st.f.sent[len(st.f.sent)-1000:] {
+				c.resolve(true)
+			}
+			st.look()
+		}
+		if got := len(st.src.told()); got != renewAfter {
+			st.t.Errorf("%d confirmed", got)
+		}
+		st.put("more")
+		st.look()
+		if err := st.over(); !errors.Is(err, errRenew) {
+			st.t.Errorf("got %v", err)
+		}
+		st.told("more lost")
+	})
+}
+
+// TestSessionStuckFirst has the first message of a session withheld, on which the others wait.
+func TestSessionStuckFirst(t *testing.T) {
+	testSession(t, Config{}, func(st *sessionTest) {
+		st.put("stuck", "a", "b", "c")
+		st.inFlight(1)
+		time.Sleep(probeEvery)
+		st.look()
+		st.inFlight(2)
+		st.resolve(1, true)
+		st.told("a confirmed")
+		st.inFlight(3)
 	})
 }
 
@@ -236,6 +383,7 @@ func TestSessionBlocked(t *testing.T) {
 		st.opened()
 		st.put("a")
 		time.Sleep(29 * time.Second)
+		synctest.Wait()
 		st.f.blocked <- amqp.Blocking{Active: true, Reason: "low on memory"}
 		st.put("b")
 		time.Sleep(time.Hour) // No confirm, no timeout.
@@ -268,7 +416,7 @@ func TestSessionConnectionEnds(t *testing.T) {
 		if err := st.over(); !errors.Is(err, why) {
 			st.t.Errorf("got %v", err)
 		}
-		st.told("a lost", "b confirmed", "c lost")
+		st.told("b confirmed", "a lost", "c lost")
 		st.inFlight(0)
 	})
 }
@@ -283,7 +431,7 @@ func TestSessionEndIsNoRefusal(t *testing.T) {
 	s := newSession(p, src, f.wire)
 	s.send(t.Context())
 	f.end(&amqp.Error{Code: amqp.FrameError, Reason: "EOF"})
-	s.settleHead()
+	s.settleHead(t.Context())
 	s.abandon(t.Context(), s.err)
 	if diff := cmp.Diff([]string{"a lost"}, src.told()); diff != "" || s.err == nil {
 		t.Errorf("fates -want +got:\n%s\nsession's end: %v", diff, s.err)

@@ -21,7 +21,8 @@ const (
 	// Unroutable: the broker confirmed it, but returned it first, because no queue is bound for its key. Only mandatory messages are
 	// returned; others are confirmed and forgotten.
 	Unroutable
-	// Refused: the broker did not take it (basic.nack), for instance because a queue is full. Other queues may have it.
+	// Refused: the broker did not take it (basic.nack), for instance because a queue is full, or it did not say so in time while it
+	// confirmed others, for instance because a queue has no majority. Other queues may have it, and that one may get it later.
 	Refused
 	// Lost: the connection ended before the confirm, so it may have arrived or not.
 	Lost
