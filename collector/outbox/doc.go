@@ -17,6 +17,9 @@
 //
 // Statuses and notices are level-triggered: the newest says all, so only the newest waits, and not on the disk.
 //
+// What the broker does not take is told in the log by cause and group, with counts: when it begins, once a minute while it lasts, and
+// when it is over; what is dropped, once a minute. No line is of one message, but for those that are set aside.
+//
 // # The state file
 //
 // One process has it, by a lock on a file beside it. Every value has a checksum, and the file has sums over all of them, so that damage

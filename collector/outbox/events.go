@@ -102,7 +102,7 @@ func (o *Outbox) unreadable(h *host, e entry, err error) {
 		return
 	}
 	h.stage = stuck
-	o.endTrial(h, false)
+	o.endTrial(&h.trial, false)
 	o.log.Error("an event cannot be read from the state file; the host's events wait: check the disk, then restart service_manager",
 		slog.String("host", h.name), slog.Uint64("seq", e.seq), slog.Any("err", err))
 }
@@ -113,7 +113,7 @@ func (o *Outbox) settleEvent(h *host, m publish.Message, f publish.Fate) {
 	case publish.Confirmed:
 		o.shift(h)
 		h.confirmed = m.Seq
-		o.endTrial(h, true)
+		o.endTrial(&h.trial, true)
 		o.offer(h)
 	case publish.Refused:
 		o.park(h, f, m.Group)

@@ -92,7 +92,7 @@ func (o *Outbox) giveUp(h *host, n int, d drop) {
 	d.entries = slices.Clone(h.events.items[:n])
 	h.stage = dropping
 	o.forgive(h)
-	o.endTrial(h, false)
+	o.endTrial(&h.trial, false)
 	o.todo.drops = append(o.todo.drops, d)
 	o.rouse()
 }
@@ -106,6 +106,7 @@ func (o *Outbox) dropped(d drop) {
 	o.done(len(d.entries))
 	if d.reason == publish.GapUnroutable {
 		o.stats.Dropped += uint64(len(d.entries))
+		o.lose(h.name, len(d.entries))
 	}
 	if d.more {
 		return

@@ -64,6 +64,10 @@ type Outbox struct {
 	ticked   time.Time     // When the clock last did.
 	kept     time.Duration // The clock as it is in the file.
 	confirms uint64        // Messages confirmed, of any kind.
+	others   uint64        // Confirms at the last rejection of a status.
+	nacked   int           // Slots whose last message was refused.
+	told     map[lotKey]*told
+	losses   losses
 	open     int           // Messages waiting, in flight or parked.
 	empty    chan struct{} // Closed when open comes to 0; nil while no one waits for it.
 }
@@ -112,6 +116,7 @@ func Open(config Config) (*Outbox, error) {
 		statuses: newNewest(),
 		notices:  newNewest(),
 		lots:     map[lotKey]*lot{},
+		told:     map[lotKey]*told{},
 		inFlight: map[string]flight{},
 		bodies:   newBodies(config.Path == ""),
 	}
@@ -174,6 +179,7 @@ func (o *Outbox) Close() error {
 	o.mu.Unlock()
 	o.rouse()
 	o.work.Wait()
+	o.tellLosses()
 	if o.file == nil {
 		return nil
 	}

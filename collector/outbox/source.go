@@ -43,7 +43,7 @@ func (o *Outbox) Take() (publish.Message, bool) {
 // An event is done with when it is confirmed. One that is lost is handed out again, first of its host. One that is refused or returned
 // is tried again now and then (see lot), until it is confirmed, has been returned for Config.UnroutableFor, or has ended the connection
 // three times. Statuses and notices are handed out again if they were lost, and after some seconds if they were refused, unless a newer
-// one waits.
+// one waits. Where one has ended the connection, the newest in its place waits until it is tried in turn with others of its kind.
 func (o *Outbox) Settle(m publish.Message, f publish.Fate) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

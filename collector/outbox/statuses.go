@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"log/slog"
 	"time"
 
@@ -10,10 +11,6 @@ import (
 // retryRefused is how long a status or notice that the broker refused waits, if no newer one comes first. A refusal is a full queue or one
 // without its node; the other queues bound to the exchange got the message and get it again with each try.
 const retryRefused = 5 * time.Second
-
-// pauseRejected is how long a host's statuses wait after maxRejections of them in a row have ended the connection, if anything else was
-// confirmed meanwhile: else the broker takes nothing from us, and must be found to do so again at once.
-const pauseRejected = 5 * time.Minute
 
 // newest holds the newest message of each name: a host, or what a notice tells.
 type newest struct {
@@ -25,15 +22,16 @@ func newNewest() *newest { return &newest{slots: map[string]*slot{}} }
 
 // A slot is a name's place.
 type slot struct {
-	of         *newest
-	name       string
-	status     *publish.Status  // Waits, and is encoded when it is taken.
-	message    *publish.Message // Waits; of status and message at most one is set.
-	queued     bool             // In queue.
-	flying     bool             // A message of it is in flight, so the waiting one stays.
-	rejections int              // In a row.
-	others     uint64           // Outbox.confirms at the first of them.
-	paused     bool             // Because of them.
+	of      *newest
+	name    string
+	status  *publish.Status  // Waits, and is encoded when it is taken.
+	message *publish.Message // Waits; of status and message at most one is set.
+	queued  bool             // In queue.
+	flying  bool             // A message of it is in flight, so the waiting one stays.
+	parked  bool             // In a lot, with what waits or comes: the last one was rejected.
+	trial   *lot             // It is on trial for that.
+	others  uint64           // Outbox.confirms at its last rejection.
+	nacked  bool             // The last one was refused.
 }
 
 func (s *slot) waits() bool { return s.status != nil || s.message != nil }
@@ -72,7 +70,7 @@ func (o *Outbox) putNewest(in *newest, name string, status *publish.Status, mess
 
 // offerNewest queues the slot if it has something to take.
 func (o *Outbox) offerNewest(s *slot) {
-	if s.queued || s.flying || s.paused || !s.waits() {
+	if s.queued || s.flying || s.parked || !s.waits() {
 		return
 	}
 	s.queued = true
@@ -109,7 +107,9 @@ func (o *Outbox) takeNewest(s *slot) (publish.Message, bool) {
 	defer o.mu.Unlock()
 	if err != nil { // As in PutNotice.
 		o.log.Error("a status cannot be sent", slog.String("host", s.name), slog.Any("err", err))
-		o.settled(s)
+		s.flying = false
+		o.done(1)
+		o.goOn(s, false)
 		return publish.Message{}, false
 	}
 	o.inFlight[m.ID] = flight{slot: s}
@@ -128,57 +128,76 @@ func (o *Outbox) encodeStatus(status *publish.Status, message *publish.Message, 
 }
 
 func (o *Outbox) settleNewest(s *slot, m publish.Message, f publish.Fate) {
+	s.flying = false
 	again := (f == publish.Lost || f == publish.Refused || f == publish.Rejected) && !s.waits()
 	if again {
 		s.message = &m
-		s.flying = false
+	} else {
+		o.done(1)
 	}
-	switch f {
-	case publish.Rejected:
-		if s.rejections == 0 {
-			s.others = o.confirms
-		}
-		s.rejections++
-		if s.rejections >= maxRejections && o.confirms > s.others && !s.paused {
-			o.pause(s)
-		}
-	case publish.Confirmed, publish.Unroutable:
-		s.rejections = 0
-	default:
+	if f != publish.Lost {
+		o.markNacked(s, f == publish.Refused)
 	}
 	switch {
-	case !again:
-		o.settled(s)
+	case f == publish.Rejected:
+		o.parkSlot(s)
 	case f == publish.Lost:
-		o.offerNewest(s)
-	default:
+		o.offerNewest(s) // Still on trial, if it was.
+	case f == publish.Refused && again:
+		o.endTrial(&s.trial, true)
 		time.AfterFunc(retryRefused, func() {
 			o.mu.Lock()
 			defer o.mu.Unlock()
 			o.offerNewest(s) // Whatever waits by now, if it is not on its way already.
 		})
+	default:
+		o.goOn(s, f != publish.Invalid)
 	}
 }
 
-// settled ends the flight of a message that does not come again.
-func (o *Outbox) settled(s *slot) {
-	s.flying = false
-	o.done(1)
+// goOn has a slot go on after a message that does not come again. Taken says that the broker did not end the connection for it.
+func (o *Outbox) goOn(s *slot, taken bool) {
+	o.endTrial(&s.trial, taken)
 	o.offerNewest(s)
 	if !s.waits() {
+		o.markNacked(s, false)
 		delete(s.of.slots, s.name)
 	}
 }
 
-// pause keeps back what comes into the slot: the broker ends the connection for it each time.
-func (o *Outbox) pause(s *slot) {
-	s.paused = true
-	o.log.Error("the broker ends the connection because of what is sent again and again; pausing it",
-		slog.String("of", s.name), slog.Int("times", s.rejections), slog.Duration("for", pauseRejected))
-	time.AfterFunc(pauseRejected, func() {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		s.paused = false
-		o.offerNewest(s)
-	})
+// parkSlot keeps back what waits in a slot and what comes: for the last one the broker ended the connection, and would do so for the
+// next. All such slots are one lot, so that they do not take the connection from the others. Those are another one, tried less and less,
+// where anything was confirmed since the slot's last rejection, or if this is its first one, since that of any: else the broker takes
+// nothing from us, and must be found to do so again at once.
+func (o *Outbox) parkSlot(s *slot) {
+	key := lotKey{fate: publish.Rejected, newest: true}
+	if o.confirms > cmp.Or(s.others, o.others) {
+		key.fate = publish.Invalid
+	}
+	s.others, o.others = o.confirms, o.confirms
+	s.parked = true
+	o.admit(s, &s.trial, key)
+}
+
+func (s *slot) try(o *Outbox, l *lot) {
+	s.parked, s.trial = false, l
+	o.offerNewest(s)
+}
+
+func (s *slot) waitingEvents() int { return 0 }
+
+// markNacked remembers and tells which slots' last messages were refused.
+func (o *Outbox) markNacked(s *slot, nacked bool) {
+	key := lotKey{fate: publish.Refused, newest: true}
+	if s.nacked != nacked {
+		s.nacked = nacked
+		if nacked {
+			o.nacked++
+		} else if o.nacked--; o.nacked == 0 {
+			o.tellOver(key)
+		}
+	}
+	if nacked {
+		o.tell(key, o.nacked, 0)
+	}
 }
