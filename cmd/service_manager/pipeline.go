@@ -51,12 +51,12 @@ func (p pipeline) run(ctx context.Context) error {
 		return nil
 	})
 	if err == nil && left != nil {
-		p.log.Warn("ended with messages that the broker had not confirmed", slog.Any("err", left))
+		p.log.Warn("ended with messages left", slog.Any("err", left))
 	}
 	return err
 }
 
-// sweep polls every host once. It returns when the sender has seen all messages off.
+// sweep polls every host once. It returns when the sender has seen all messages off that the broker takes.
 func (p pipeline) sweep(ctx context.Context) error {
 	left, err := p.do(ctx, func(ctx context.Context, c *collector.Collector) error {
 		if c.Sweep(ctx) != nil {
@@ -143,7 +143,7 @@ func (p pipeline) work(ctx context.Context, poll func(context.Context, *collecto
 		sent <- err
 	}()
 	err = poll(polling, c)
-	left = drain(ctx, sending, box)
+	left = p.drain(ctx, sending, box)
 	stop()
 	select {
 	case failure := <-sent:
@@ -184,15 +184,32 @@ func (p pipeline) known() func(host string) bool {
 	return func(host string) bool { return names[host] }
 }
 
-// drain waits until the outbox is empty: for a while, and no longer than a moment after ctx has ended.
-func drain(ctx, sending context.Context, box *outbox.Outbox) error {
-	patient, cancel := context.WithTimeoutCause(sending, drainOnce, fmt.Errorf("no confirm within %v", drainOnce))
+// drain waits until the outbox is empty, or has only what the broker does not take: for a while, and no longer than a moment after ctx
+// has ended.
+func (p pipeline) drain(ctx, sending context.Context, box *outbox.Outbox) error {
+	patient, cancel := p.within(sending, drainOnce)
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
 	if left := box.Drain(patient); left == nil || ctx.Err() == nil {
 		return left
 	}
-	hurried, cancel := context.WithTimeoutCause(sending, drainOnSignal, fmt.Errorf("no confirm within %v", drainOnSignal))
+	hurried, cancel := p.within(sending, drainOnSignal)
 	defer cancel()
 	return box.Drain(hurried)
+}
+
+// within returns a context that ends after d, because of what the sender lacks by then.
+func (p pipeline) within(parent context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(parent)
+	timer := time.AfterFunc(d, func() {
+		lacks := "confirm"
+		if s, ok := p.sender.(interface{ Stats() publish.Stats }); ok && s.Stats().Broker == "" {
+			lacks = "connection to a broker"
+		}
+		cancel(fmt.Errorf("no %s within %v", lacks, d))
+	})
+	return ctx, func() {
+		timer.Stop()
+		cancel(nil)
+	}
 }

@@ -1,11 +1,6 @@
 package outbox
 
-import (
-	"context"
-	"fmt"
-
-	"service_manager/publish"
-)
+import "service_manager/publish"
 
 // Ready implements [publish.Source].
 func (o *Outbox) Ready() <-chan struct{} { return o.ready }
@@ -68,27 +63,6 @@ func (o *Outbox) done(n int) {
 	if o.open == 0 && o.empty != nil {
 		close(o.empty)
 		o.empty = nil
-	}
-}
-
-// Drain waits until nothing waits or is in flight any more; what is tried again now and then counts as waiting. When ctx ends first,
-// the error says how many messages are left and wraps ctx's cause.
-func (o *Outbox) Drain(ctx context.Context) error {
-	o.mu.Lock()
-	if o.open == 0 {
-		o.mu.Unlock()
-		return nil
-	}
-	if o.empty == nil {
-		o.empty = make(chan struct{})
-	}
-	empty := o.empty
-	o.mu.Unlock()
-	select {
-	case <-empty:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%d messages are not confirmed by the broker: %w", o.Len(), context.Cause(ctx))
 	}
 }
 

@@ -125,7 +125,7 @@ func TestDrain(t *testing.T) {
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, late)
 		defer cancel()
 		settle(o, publish.Confirmed, "b")
-		if err := o.Drain(ctx); !errors.Is(err, late) || !strings.Contains(err.Error(), "2 messages") {
+		if err := o.Drain(ctx); !errors.Is(err, late) || !strings.Contains(err.Error(), "2 status messages") {
 			t.Errorf("got %v", err)
 		}
 		var wg conc.WaitGroup
