@@ -89,10 +89,7 @@ func (o *Outbox) left() (<-chan struct{}, *remainder) {
 
 // answered says that what waits in m is what l is for, and how many messages that is.
 func (r *remainder) answered(m member, l *lot) int {
-	fate := l.key.fate
-	if fate == publish.Invalid {
-		fate = publish.Rejected
-	}
+	fate := l.key.told().fate
 	of, n := r.statuses, 1
 	if !l.key.newest {
 		of, n = r.events, m.waitingEvents()

@@ -124,15 +124,6 @@ func (h *host) try(o *Outbox, l *lot) {
 
 func (h *host) waitingEvents() int { return h.events.len() }
 
-// events is how many events wait in the lot.
-func (l *lot) events() int {
-	n := 0
-	for _, m := range l.waiting.items {
-		n += m.waitingEvents()
-	}
-	return n
-}
-
 // endTrial ends a trial, if there is one.
 func (o *Outbox) endTrial(trial **lot, confirmed bool) {
 	l := *trial

@@ -2,6 +2,7 @@ package outbox_test
 
 import (
 	"fmt"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -303,7 +304,7 @@ func TestPoisonIsSetAside(t *testing.T) {
 // Where the broker's permissions are wrong, events are not the cause: one per host may be set aside, and the gap that tells so waits.
 func TestRejectedGapsWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := inMemory(t)
+		o, book := logged(t, time.Hour)
 		b := &fakeBroker{fate: func(m publish.Message) publish.Fate {
 			if m.Type == publish.KindEvent {
 				return publish.Rejected
@@ -326,6 +327,8 @@ func TestRejectedGapsWait(t *testing.T) {
 		if tries > 100 {
 			t.Errorf("%d connections lost in 100 minutes", tries)
 		}
+		book.expect(t, slog.LevelWarn, 15, 30)
+		book.expect(t, slog.LevelError, 1, 2)
 		b.fate, b.got = always(publish.Confirmed), nil
 		b.run(o, 5*time.Minute)
 		if s := o.Stats(); s.Events != 0 || len(b.got) < 100 {

@@ -10,13 +10,21 @@ import (
 // tellEach is how often the log repeats what lasts: no line is of one message, for there may be thousands of the same cause.
 const tellEach = time.Minute
 
-// told is what the log says of a lot. It outlives the lot, which may come and go many times a minute.
+// told is what the log says of lots. It outlives them, who may come and go many times a minute.
 type told struct {
 	last time.Time // When it was said.
 	open bool      // It was not said since that it is over.
 }
 
-// due reports whether a lot is to be told of now, once a minute at most.
+// told is the key that a lot is told of by: those of rejected messages are two lots, which is no one's business.
+func (k lotKey) told() lotKey {
+	if k.fate == publish.Invalid {
+		k.fate = publish.Rejected
+	}
+	return k
+}
+
+// due reports whether to tell of lots now, once a minute at most.
 func (o *Outbox) due(key lotKey) bool {
 	t := o.told[key]
 	return t == nil || time.Since(t.last) >= tellEach
@@ -24,10 +32,21 @@ func (o *Outbox) due(key lotKey) bool {
 
 // tellLot logs that a lot waits, if that is due. None of its members is on trial.
 func (o *Outbox) tellLot(l *lot) {
-	if l.waiting.len() == 0 || !o.due(l.key) {
+	key := l.key.told()
+	if l.waiting.len() == 0 || !o.due(key) {
 		return
 	}
-	o.tell(l.key, l.waiting.len(), l.events())
+	hosts, events := 0, 0
+	for k, l := range o.lots {
+		if k.told() != key {
+			continue
+		}
+		hosts += l.waiting.len()
+		for _, m := range l.waiting.items {
+			events += m.waitingEvents()
+		}
+	}
+	o.tell(key, hosts, events)
 }
 
 // tell logs that messages of so many hosts wait, if that is due.
@@ -46,8 +65,14 @@ func (o *Outbox) tell(key lotKey, hosts, events int) {
 	o.log.Warn("the broker does not take messages, they wait", append(attrs, slog.String("why", key.why()))...)
 }
 
-// tellOver logs that the messages of a lot are taken again, if it was told that they are not.
+// tellOver logs that the messages of a lot, which has ended, are taken again, if it was told that they are not.
 func (o *Outbox) tellOver(key lotKey) {
+	key = key.told()
+	for k := range o.lots {
+		if k.told() == key {
+			return
+		}
+	}
 	if t := o.told[key]; t != nil && t.open {
 		t.open = false
 		o.log.Info("the broker takes again what waited", key.attrs()...)
@@ -111,7 +136,7 @@ func (o *Outbox) tellLosses() {
 		return
 	}
 	l.timer.Stop()
-	o.log.Error("events were dropped that no queue was bound for, for unroutable_for; gaps tell of them: bind a queue to the exchange,"+
+	o.log.Error("events were dropped that no queue was bound for during unroutable_for; gaps tell of them: bind a queue to the exchange,"+
 		" or have [[broker.queues]] do it", slog.Int("events", l.events), slog.Int("hosts", len(l.hosts)),
 		slog.Uint64("since_start", o.stats.Dropped))
 	*l = losses{last: time.Now()}

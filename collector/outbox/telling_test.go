@@ -188,13 +188,13 @@ func TestRejectedStatusesLeaveTheOthersAlone(t *testing.T) {
 		if rejections > 15 {
 			t.Errorf("%d connections lost in the second 5 minutes", rejections)
 		}
-		book.expect(t, slog.LevelWarn, 5, 20)
+		book.expect(t, slog.LevelWarn, 5, 10)
 		mended, b.got = true, nil
 		b.run(o, 31*time.Second)
 		if len(b.got) != 36 {
 			t.Errorf("%d of 36 statuses arrived soon after the cure", len(b.got))
 		}
-		book.expect(t, slog.LevelInfo, 1, 2)
+		book.expect(t, slog.LevelInfo, 1, 1)
 		book.expect(t, slog.LevelError, 0, 0)
 	})
 }
