@@ -34,16 +34,19 @@ func message(host string) Message {
 	return Message{Key: RoutingKey(KindStatus, "web", host), ID: "id-" + host, Type: KindStatus, Host: host, Mandatory: true, Body: body}
 }
 
+// put lets them wait all at once: who takes from the pile finds none of them or all.
 func (s *pile) put(hosts ...string) {
-	for _, h := range hosts {
-		s.putMessage(message(h))
+	mm := make([]Message, len(hosts))
+	for i, h := range hosts {
+		mm[i] = message(h)
 	}
+	s.putMessages(mm...)
 }
 
-func (s *pile) putMessage(m Message) {
+func (s *pile) putMessages(mm ...Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.waiting = append(s.waiting, m)
+	s.waiting = append(s.waiting, mm...)
 	select {
 	case s.ready <- struct{}{}:
 	default:

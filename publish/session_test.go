@@ -181,7 +181,7 @@ func TestSessionWindowBytes(t *testing.T) {
 		for _, h := range hosts(4) {
 			m := message(h)
 			m.Body = make([]byte, windowBytes/2)
-			st.src.putMessage(m)
+			st.src.putMessages(m)
 		}
 		synctest.Wait()
 		st.inFlight(2)
