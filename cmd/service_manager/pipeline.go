@@ -17,7 +17,7 @@ import (
 
 // How long the end may take. What a signal allows stays, with the pool's end, below the 10 s in which SIGTERM ends the process.
 const (
-	drainOnSignal = 5 * time.Second
+	drainOnSignal = 3 * time.Second  // longer than a broker takes that is well
 	drainOnce     = 45 * time.Second // longer than a confirm may take
 	senderEnds    = 3 * time.Second  // longer than a publisher takes to close
 	endsWithin    = 9 * time.Second  // after the signal, whatever hangs
@@ -105,25 +105,7 @@ func (p pipeline) work(ctx context.Context, poll func(context.Context, *collecto
 	}()
 	pool := hosts.New(hosts.Config{Trust: p.trust})
 	defer pool.Close()
-	config := collector.Config{
-		Name:         p.inventory.Collector.Name,
-		Hosts:        p.hosts,
-		Pool:         pool,
-		Parallel:     p.inventory.Collector.Parallel,
-		Dials:        p.inventory.Collector.Dials,
-		DialsPerJump: p.inventory.Collector.DialsPerJump,
-		DialRate:     p.inventory.Collector.DialRate,
-		Flapping:     change.Flapping{Burst: p.inventory.Collector.FlapBurst, Refill: p.inventory.Collector.FlapRefill},
-		Epoch:        box.Epoch(),
-		Heartbeat:    p.heartbeat,
-		Version:      buildVersion(),
-		Observe:      p.observe,
-		Log:          p.log,
-	}
-	if p.sender != nil {
-		config.Outbox, config.States, config.Known = box, box.States(), p.known()
-	}
-	c, err := collector.New(config)
+	c, err := collector.New(p.collector(box, pool))
 	if err != nil {
 		return nil, failed(exitOwn, err)
 	}
@@ -154,6 +136,29 @@ func (p pipeline) work(ctx context.Context, poll func(context.Context, *collecto
 	case <-time.After(senderEnds):
 		return nil, failed(exitOwn, errStuck)
 	}
+}
+
+// collector says what to collect, and what was told before.
+func (p pipeline) collector(box *outbox.Outbox, pool *hosts.Pool) collector.Config {
+	config := collector.Config{
+		Name:         p.inventory.Collector.Name,
+		Hosts:        p.hosts,
+		Pool:         pool,
+		Parallel:     p.inventory.Collector.Parallel,
+		Dials:        p.inventory.Collector.Dials,
+		DialsPerJump: p.inventory.Collector.DialsPerJump,
+		DialRate:     p.inventory.Collector.DialRate,
+		Flapping:     change.Flapping{Burst: p.inventory.Collector.FlapBurst, Refill: p.inventory.Collector.FlapRefill},
+		Epoch:        box.Epoch(),
+		Heartbeat:    p.heartbeat,
+		Version:      buildVersion(),
+		Observe:      p.observe,
+		Log:          p.log,
+	}
+	if p.sender != nil {
+		config.Outbox, config.States, config.Known = box, box.States(), p.known()
+	}
+	return config
 }
 
 // open opens the outbox.
