@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"service_manager/collector/change"
@@ -25,6 +26,8 @@ type Pool interface {
 	// Changed reports whether one of our own files (keys, known hosts) that decide whether the host is let in, or lets us in, has
 	// changed since the last Connect, so that another one is worth while.
 	Changed(h inventory.Host) bool
+	// Drop ends the connection of a host that is polled no more, and forgets the host. No call for it is under way.
+	Drop(host string)
 }
 
 // Outbox takes the messages, from many goroutines at once. But for Commit, its methods must not block.
@@ -48,7 +51,7 @@ type Config struct {
 	Outbox Outbox           // Nil discards the messages, for a caller that only observes.
 	// Epoch is that of the outbox. Empty means a new one.
 	Epoch string
-	// States are the last ones that were committed, by host: what has changed since then, is told.
+	// States are the last ones that were committed, by host: what has changed since then, is told. The collector takes the map over.
 	States map[string][]byte
 	// Known reports whether a host of States is still in the inventory, though perhaps not in Hosts. The others are told to be removed.
 	// Nil means that all are.
@@ -81,6 +84,9 @@ type Collector struct {
 	config  Config
 	changes changelog
 	stats   stats
+	orders  chan order
+
+	reloading sync.Mutex // Held by the one who reloads; config.Hosts and what is said of them is theirs.
 }
 
 // New returns a collector that has not polled yet.
@@ -92,14 +98,19 @@ func New(config Config) (*Collector, error) {
 		return nil, errors.New("collector: no pool")
 	}
 	config.Epoch = cmp.Or(config.Epoch, publish.NewEpoch(time.Now()))
-	config.Parallel = cmp.Or(config.Parallel, 512)
-	config.Dials = cmp.Or(config.Dials, 64)
-	config.DialsPerJump = cmp.Or(config.DialsPerJump, 16)
-	config.DialRate = cmp.Or(config.DialRate, 200)
+	config.limits()
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Collector{config: config, changes: changelog{log: config.Log}}, nil
+	return &Collector{config: config, changes: changelog{log: config.Log}, orders: make(chan order)}, nil
+}
+
+// limits gives those that are not set their defaults.
+func (c *Config) limits() {
+	c.Parallel = cmp.Or(c.Parallel, 512)
+	c.Dials = cmp.Or(c.Dials, 64)
+	c.DialsPerJump = cmp.Or(c.DialsPerJump, 16)
+	c.DialRate = cmp.Or(c.DialRate, 200)
 }
 
 // Run polls every host at once, as fast as [Config] allows, and then each at its interval, until ctx ends. It returns when the last

@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -15,17 +16,22 @@ import (
 	"service_manager/publish"
 )
 
-// baseline is where the collector takes up a host again: the state that the outbox has of it.
-func (c *Collector) baseline(h inventory.Host) *change.Baseline {
+// baseline is where the schedule takes up a host again: where it left it, else the state that the outbox has of it.
+func (s *schedule) baseline(host string) *change.Baseline {
+	if b := s.absent[host]; b != nil {
+		delete(s.absent, host)
+		return b
+	}
 	var state change.State
-	if stored, ok := c.config.States[h.Name]; ok {
+	if stored, ok := s.config.States[host]; ok {
 		var err error
 		if state, err = change.Decode(stored); err != nil {
-			c.config.Log.Error("the stored state of a host is of no use; what it is now is taken without an event",
-				slog.String("host", h.Name), slog.Any("err", err))
+			s.config.Log.Error("the stored state of a host is of no use; what it is now is taken without an event",
+				slog.String("host", host), slog.Any("err", err))
 		}
+		delete(s.config.States, host) // The baseline has what it needs of it, which is less.
 	}
-	return change.NewBaseline(state, c.config.Flapping)
+	return change.NewBaseline(state, s.config.Flapping)
 }
 
 // commit puts the events of w's last poll into the outbox, together with the state that they lead to, and returns when they are safe.
@@ -89,6 +95,7 @@ func (c *Collector) forget(ctx context.Context) {
 		})
 	}
 	removals.Wait()
+	maps.DeleteFunc(c.config.States, func(host string, _ []byte) bool { return !c.config.Known(host) })
 }
 
 // hostRef names a host in messages.

@@ -23,6 +23,7 @@ func (s *schedule) conclude(ctx context.Context, w *watch, r result) {
 		w.resume = w.backOff(now, r.err, r.dialled)
 	}
 	w.stage = concluding
+	s.telling++
 	a := account{ended: now, queued: now.Sub(w.asked) - w.worked, worked: w.worked, next: w.due}
 	s.work.Go(func() {
 		before := w.outcome

@@ -163,3 +163,13 @@ func (p *pace) take(now time.Time) {
 	}
 	p.slot = p.slot.Add(p.step)
 }
+
+func (q *dialQueue) resize(places, perJump, rate int) {
+	q.lane.places, q.lane.slowPlaces = places, places*slowDials
+	q.perJump, q.pace.step = perJump, time.Second/time.Duration(rate)
+	for jump, way := range q.ways {
+		if jump != "" {
+			way.lane.places, way.lane.slowPlaces = perJump, perJump*slowDials
+		}
+	}
+}

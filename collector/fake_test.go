@@ -27,6 +27,7 @@ type fakePool struct {
 	order     []string // Hosts as they were dialled.
 	dialled   []time.Time
 	asked     []inventory.Host // As they were polled.
+	dropped   []string
 	inDial    gauge
 	inPoll    gauge
 }
@@ -89,6 +90,13 @@ func (p *fakePool) polled(host string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.polls[host]
+}
+
+func (p *fakePool) Drop(host string) {
+	p.disconnect(host)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dropped = append(p.dropped, host)
 }
 
 func (p *fakePool) disconnect(host string) {

@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"context"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,12 +20,41 @@ type standing struct {
 	read    time.Time     // When the host was last read; zero: never.
 }
 
-// notice puts one of the collector's own messages into the outbox.
-func (s *schedule) notice(event string) {
+// A Census is what there is to say of all hosts together.
+type Census struct {
+	Hosts  map[string]int // How many have each outcome; those not polled yet are "pending".
+	Oldest time.Time      // When the host was last read whose data is the oldest; zero where no host has been read.
+}
+
+// Census counts the hosts while Run is running; else it waits for that, or for ctx to end.
+func (c *Collector) Census(ctx context.Context) (Census, error) {
+	var taken Census
+	err := c.order(ctx, func(_ context.Context, s *schedule) { taken = s.census() })
+	return taken, err
+}
+
+func (s *schedule) census() Census {
+	c := Census{Hosts: make(map[string]int)}
+	for _, w := range s.agenda {
+		if w.leaves {
+			continue
+		}
+		outcome := pending
+		if w.standing.outcome != "" {
+			outcome = string(w.standing.outcome)
+		}
+		c.Hosts[outcome]++
+		c.Oldest = earlier(c.Oldest, w.standing.read)
+	}
+	return c
+}
+
+// notice puts one of the collector's own messages into the outbox; reload is nil but for one about a reload.
+func (s *schedule) notice(event string, reload *publish.Reload) {
 	if s.config.Outbox == nil || s.config.Heartbeat <= 0 || s.once {
 		return
 	}
-	now := time.Now()
+	now, census := time.Now(), s.census()
 	n := publish.Notice{
 		ID:              uuid.Must(uuid.NewV7()).String(),
 		Collector:       s.config.Name,
@@ -33,20 +63,12 @@ func (s *schedule) notice(event string) {
 		Event:           event,
 		Version:         s.config.Version,
 		IntervalSeconds: s.config.Heartbeat.Seconds(),
-		Hosts:           make(map[string]int),
+		Hosts:           census.Hosts,
 		Outbox:          s.config.Outbox.Backlog(),
+		Reload:          reload,
 	}
-	var oldest time.Time
-	for _, w := range s.agenda {
-		outcome := pending
-		if w.standing.outcome != "" {
-			outcome = string(w.standing.outcome)
-		}
-		n.Hosts[outcome]++
-		oldest = earlier(oldest, w.standing.read)
-	}
-	if !oldest.IsZero() {
-		n.OldestDataSeconds = new(milliseconds(now.Sub(oldest)) / 1000)
+	if !census.Oldest.IsZero() {
+		n.OldestDataSeconds = new(milliseconds(now.Sub(census.Oldest)) / 1000)
 	}
 	s.config.Outbox.PutNotice(n)
 }
@@ -56,6 +78,6 @@ func (s *schedule) beat(now time.Time) {
 	if s.beatAt.IsZero() || s.beatAt.After(now) {
 		return
 	}
-	s.notice(publish.CollectorHeartbeat)
+	s.notice(publish.CollectorHeartbeat, nil)
 	s.beatAt = next(now, 0, s.config.Heartbeat)
 }

@@ -50,3 +50,5 @@ func (q *pollQueue) alarm() time.Time {
 }
 
 func (q *pollQueue) waiting() int { return len(q.well) + len(q.suspects) }
+
+func (q *pollQueue) resize(places int) { q.lane.places, q.lane.slowPlaces = places, places*slowPolls }

@@ -8,7 +8,9 @@ import (
 
 	"github.com/sourcegraph/conc"
 
+	"service_manager/collector/change"
 	"service_manager/hosts"
+	"service_manager/inventory"
 	"service_manager/publish"
 )
 
@@ -18,9 +20,12 @@ type schedule struct {
 	once    bool // Each host has one turn, now.
 	left    int  // Hosts without a conclusion, where once.
 	agenda  agenda
+	watches map[string]*watch           // Those on the agenda, by host.
+	absent  map[string]*change.Baseline // Of hosts that are in the inventory, but not polled any more.
 	polls   pollQueue
 	dials   dialQueue
 	beatAt  time.Time // Of the next heartbeat; zero: never.
+	telling int       // Hosts in the stages concluding and leaving.
 	results chan result
 	work    conc.WaitGroup // Whatever waits for a host.
 }
@@ -33,25 +38,33 @@ func (c *Collector) schedule(once bool) *schedule {
 		polls:     newPollQueue(c.config.Parallel),
 		dials:     newDialQueue(c.config.Dials, c.config.DialsPerJump, c.config.DialRate),
 		results:   make(chan result),
+		watches:   make(map[string]*watch, len(c.config.Hosts)),
+		absent:    make(map[string]*change.Baseline),
 	}
 	now := time.Now()
+	s.stats.expect(c.config.Hosts)
 	for _, h := range c.config.Hosts {
-		w := &watch{host: h, phase: phase(c.config.Name, h.Name, h.Interval), due: now, baseline: c.baseline(h)}
-		w.rearm()
-		s.agenda.add(w)
+		s.enter(h, now)
 	}
-	c.config.States = nil // The baselines have what they need of them, which is less.
 	if c.config.Heartbeat > 0 {
 		s.beatAt = next(now, 0, c.config.Heartbeat)
 	}
 	return s
 }
 
+// enter takes a host on, whose first turn is now.
+func (s *schedule) enter(h inventory.Host, now time.Time) {
+	w := &watch{host: h, phase: phase(s.config.Name, h.Name, h.Interval), due: now, baseline: s.baseline(h.Name)}
+	w.rearm()
+	s.agenda.add(w)
+	s.watches[h.Name] = w
+}
+
 // run serves the hosts until ctx ends or, where once, each has had its turn. It returns when all work has ended.
 func (s *schedule) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.end(cancel)
-	s.notice(publish.CollectorStarted)
+	s.notice(publish.CollectorStarted, nil)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for !s.once || s.left > 0 {
@@ -63,6 +76,8 @@ func (s *schedule) run(ctx context.Context) {
 				return
 			}
 			s.settle(ctx, r)
+		case o := <-s.orders:
+			o(ctx, s)
 		case <-timer.C:
 		}
 		now := time.Now()
@@ -70,10 +85,8 @@ func (s *schedule) run(ctx context.Context) {
 		s.fill(ctx, now)
 		s.sumUp(now)
 		s.beat(now)
-		s.stats.set(s)
-		if at := s.alarm(now); !at.IsZero() {
-			timer.Reset(at.Sub(now))
-		}
+		s.stats.set(s, now)
+		timer.Reset(s.alarm(now).Sub(now))
 	}
 }
 
@@ -81,7 +94,7 @@ func (s *schedule) run(ctx context.Context) {
 func (s *schedule) end(cancel context.CancelFunc) {
 	cancel()
 	s.work.Wait()
-	s.notice(publish.CollectorStopping)
+	s.notice(publish.CollectorStopping, nil)
 	s.changes.summarise(s.changes.take(s.changes.alarm()))
 }
 
@@ -94,13 +107,13 @@ func (s *schedule) sumUp(now time.Time) {
 	s.work.Go(func() { s.changes.summarise(folded) })
 }
 
-// alarm is when the next thing happens of itself; zero for never.
+// alarm is when the next thing happens of itself.
 func (s *schedule) alarm(now time.Time) time.Time {
 	at := earlier(earlier(s.beatAt, s.changes.alarm()), earlier(s.polls.alarm(), s.dials.alarm(now)))
 	if w := s.agenda.first(); w != nil {
 		at = earlier(at, w.alarm)
 	}
-	return at
+	return earlier(at, now.Add(turnEvery))
 }
 
 // ring attends to the hosts whose turn has come, or whose back-off is over.
@@ -118,6 +131,11 @@ func (s *schedule) ring(ctx context.Context, now time.Time) {
 
 // turn gives w what it is due each interval: a poll or, where that cannot begin now, a status that says again what is known.
 func (s *schedule) turn(ctx context.Context, w *watch, now time.Time) {
+	if w.leaves {
+		w.due = now.Add(removeAgain)
+		s.touch(ctx, w)
+		return
+	}
 	due := w.due
 	w.due = s.next(now, w)
 	switch {
@@ -158,11 +176,21 @@ func (s *schedule) begin(w *watch, asked time.Time) {
 // fill starts what there are places for.
 func (s *schedule) fill(ctx context.Context, now time.Time) {
 	for w, place := s.polls.next(now); w != nil; w, place = s.polls.next(now) {
-		s.start(ctx, w, polling, place)
+		s.serve(ctx, w, polling, place)
 	}
 	for w, places := s.dials.next(now); w != nil; w, places = s.dials.next(now) {
-		s.start(ctx, w, dialling, places...)
+		s.serve(ctx, w, dialling, places...)
 	}
+}
+
+// serve starts what w has waited for, unless a reload has overtaken it.
+func (s *schedule) serve(ctx context.Context, w *watch, stage stage, places ...*place) {
+	if !w.overtaken() {
+		s.start(ctx, w, stage, places...)
+		return
+	}
+	w.places, w.stage = places, stage
+	s.settle(ctx, result{watch: w})
 }
 
 // settle takes in what has been done for a host, and sends it on its way.
@@ -174,10 +202,20 @@ func (s *schedule) settle(ctx context.Context, r result) {
 		p.leave()
 	}
 	w.places = nil
+	if done == concluding || done == leaving {
+		s.telling--
+		s.stats.conclude()
+	}
 	switch {
+	case done == leaving:
+		w.stage = idle
+		s.parted(w, r.err)
+		return
 	case done == concluding:
 		w.stage, w.standing = idle, standing{w.outcome, w.lastAt}
 		s.left--
+	case w.overtaken(): // What was under way is of no use.
+		w.stage = idle
 	case done == checking && r.changed:
 		s.begin(w, w.asked)
 	case done == checking:
@@ -191,6 +229,9 @@ func (s *schedule) settle(ctx context.Context, r result) {
 	default:
 		r.dialled = done == dialling
 		s.conclude(ctx, w, r)
+	}
+	if w.stage == idle {
+		s.obey(ctx, w)
 	}
 	w.rearm()
 	s.agenda.rearrange(w)

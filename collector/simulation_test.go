@@ -72,6 +72,8 @@ func (s *simulation) broken(host string) bool {
 	return s.lost != nil && s.lost(host, s.linked[host])
 }
 
+func (s *simulation) Drop(string) {}
+
 func (s *simulation) Changed(inventory.Host) bool { return false }
 
 func (s *simulation) Connect(ctx context.Context, h inventory.Host) error {

@@ -1,6 +1,9 @@
 package collector
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // Stats says what a collector is doing.
 type Stats struct {
@@ -26,8 +29,11 @@ func (c *Collector) Stats() Stats {
 
 // stats is where a schedule leaves its numbers for others to read.
 type stats struct {
-	mu  sync.Mutex
-	now Stats
+	mu     sync.Mutex
+	now    Stats
+	turned time.Time     // When the schedule last looked at its agenda.
+	moved  time.Time     // When a poll last ended, or none was under way.
+	bound  time.Duration // The longest that a poll may take, whatever happens.
 }
 
 func (t *stats) overrun() {
@@ -42,13 +48,24 @@ func (t *stats) refused() {
 	t.now.Refused++
 }
 
-func (t *stats) set(s *schedule) {
+// conclude says that a poll has ended, and all that follows from it.
+func (t *stats) conclude() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.moved = time.Now()
+}
+
+func (t *stats) set(s *schedule, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.turned = now
 	t.now.DialsWaiting = s.dials.waiting
 	t.now.DialsInFlight = s.dials.lane.quick + s.dials.lane.slow
 	t.now.DialsSlow = s.dials.lane.slow
 	t.now.PollsWaiting = s.polls.waiting()
 	t.now.PollsInFlight = s.polls.lane.quick + s.polls.lane.slow
 	t.now.PollsSlow = s.polls.lane.slow
+	if t.now.DialsWaiting+t.now.DialsInFlight+t.now.PollsWaiting+t.now.PollsInFlight+s.telling == 0 {
+		t.moved = now
+	}
 }

@@ -19,6 +19,7 @@ const (
 	dialling         // It gets a connection.
 	polling          // It is asked over its connection.
 	concluding       // The result becomes a status.
+	leaving          // It is told to be removed.
 )
 
 // A watch is what the collector keeps about one host. The schedule's goroutine holds it, except while it is concluding: then what is
@@ -33,6 +34,10 @@ type watch struct {
 	failures int       // Of its back-off.
 	alarm    time.Time // When the schedule looks at it next: see rearm.
 	index    int       // On the agenda.
+
+	// What a reload wants of it, as soon as no work is under way.
+	leaves bool            // It is polled no more.
+	anew   *inventory.Host // It is polled as this from now on; nil: as before.
 
 	// The poll under way.
 	stage  stage

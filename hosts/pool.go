@@ -128,6 +128,21 @@ func (p *Pool) Connected(name string) bool {
 	}
 }
 
+// Drop ends the connection of a host that is not to be polled any more, and forgets what is known of it. A call that is under way for it
+// ends first. What its jump host has to carry no longer, it carries no longer.
+func (p *Pool) Drop(name string) {
+	p.mu.Lock()
+	l := p.links[name]
+	delete(p.links, name)
+	p.mu.Unlock()
+	if l == nil {
+		return
+	}
+	l.turn <- struct{}{}
+	defer l.release()
+	l.drop()
+}
+
 // Close ends all connections, whatever their peers do. Calls that are under way are interrupted, and those of Connect and Poll waited
 // for; later ones fail.
 func (p *Pool) Close() {

@@ -4,9 +4,11 @@ import "fmt"
 
 // What a notice says. More may come; a consumer passes over what it does not know.
 const (
-	CollectorStarted   = "started"
-	CollectorStopping  = "stopping"
-	CollectorHeartbeat = "heartbeat" // Each interval: a collector that is silent for longer is dead.
+	CollectorStarted       = "started"
+	CollectorStopping      = "stopping"
+	CollectorReloaded      = "reloaded"       // It has read the inventory again, and goes by it.
+	CollectorReloadRefused = "reload_refused" // The inventory has mistakes; it goes by the one before.
+	CollectorHeartbeat     = "heartbeat"      // Each interval: a collector that is silent for longer is dead.
 )
 
 // A Notice is the body of a message that the collector sends about itself, with the routing key collector.NAME.EVENT. Every field is
@@ -26,6 +28,15 @@ type Notice struct {
 	// OldestDataSeconds is how old the oldest host's data is, null where no host has been read. Hosts never read do not count.
 	OldestDataSeconds *float64 `json:"oldest_data_seconds"`
 	Outbox            Backlog  `json:"outbox"`
+	Reload            *Reload  `json:"reload"` // Null but in CollectorReloaded and CollectorReloadRefused.
+}
+
+// A Reload is what came of reading the inventory again.
+type Reload struct {
+	Added   int     `json:"added"`   // Hosts.
+	Changed int     `json:"changed"` // Hosts.
+	Removed int     `json:"removed"` // Hosts.
+	Error   *string `json:"error"`   // Why it was refused; null where it was not.
 }
 
 // A Backlog is what waits for the broker.

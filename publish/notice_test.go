@@ -30,6 +30,12 @@ func goldenNotices() map[string]Notice {
 			ID: "019ab0c1-0000-7000-8000-000000000004", Collector: "fleet-a", Epoch: "20261122T090000.000Z-5f3a7c2d",
 			Time: Time{time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)}, Event: CollectorStarted, Version: "1.2.3", IntervalSeconds: 0.5,
 		},
+		"notice_reload_refused.golden.json": {
+			ID: "019ab0c1-0000-7000-8000-000000000005", Collector: "fleet-a", Epoch: "20261122T090000.000Z-5f3a7c2d",
+			Time: Time{time.Date(2026, 11, 22, 9, 5, 0, 0, time.UTC)}, Event: CollectorReloadRefused, Version: "1.2.3", IntervalSeconds: 10,
+			Hosts: map[string]int{"ok": 20}, OldestDataSeconds: new(8.0),
+			Reload: &Reload{Error: new("inventory.toml:7: unknown key \"unit\"; did you mean \"units\"?")},
+		},
 	}
 }
 

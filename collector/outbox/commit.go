@@ -44,7 +44,8 @@ type job struct {
 }
 
 // Commit stores a host's new state together with the events that follow from it, and returns when both are on the disk. The events get
-// Collector, Epoch and Seq. A nil state says that the host was removed; its counting goes on should it come back. Commits of one host
+// Collector, Epoch and Seq. A nil state says that the host was removed, whose status, should one
+// wait, is then out of date; its counting goes on should it come back. Commits of one host
 // must come one after the other; those of many hosts are grouped.
 //
 // With an error nothing is stored, and the caller must keep the state that it has: after ErrFull, because there is no room for the

@@ -305,6 +305,11 @@ func (o *Outbox) apply(p *plan) {
 	for _, d := range p.batch.drops {
 		o.dropped(d)
 	}
+	for _, j := range p.batch.jobs {
+		if j.state == nil && j.err == nil {
+			o.withdraw(j.host)
+		}
+	}
 }
 
 // markFull remembers whether there is no room for changes, and logs when that begins and ends.

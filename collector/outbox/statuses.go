@@ -89,6 +89,24 @@ func (n *newest) next() *slot {
 		if s.waits() {
 			return s
 		}
+		if !s.flying && !s.parked { // It was withdrawn.
+			delete(s.of.slots, s.name)
+		}
+	}
+}
+
+// withdraw takes back the status of a host that waits, since the host was removed. One that the broker has ended a connection for stays
+// where it is.
+func (o *Outbox) withdraw(host string) {
+	s := o.statuses.slots[host]
+	if s == nil || !s.waits() || s.parked || s.trial != nil {
+		return
+	}
+	s.status, s.message = nil, nil
+	o.done(1)
+	if !s.queued && !s.flying {
+		o.markNacked(s, false)
+		delete(s.of.slots, host)
 	}
 }
 

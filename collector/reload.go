@@ -1,0 +1,232 @@
+package collector
+
+import (
+	"container/heap"
+	"context"
+	"reflect"
+	"time"
+
+	"service_manager/inventory"
+	"service_manager/publish"
+)
+
+// removeAgain is when a removal is tried again that the outbox has refused.
+const removeAgain = 10 * time.Second
+
+// An order is something that another goroutine wants of the running schedule. It is carried out between two turns.
+type order func(context.Context, *schedule)
+
+// order has the running schedule carry o out, and returns when that is done. It waits for Run to begin, or for ctx to end.
+func (c *Collector) order(ctx context.Context, o order) error {
+	done := make(chan struct{})
+	select {
+	case c.orders <- func(ctx context.Context, s *schedule) {
+		defer close(done)
+		o(ctx, s)
+	}:
+		<-done
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Changes says how many hosts a reload has to do with.
+type Changes struct{ Added, Changed, Removed int }
+
+// Reload has a running collector go by another inventory. Of config, Hosts, Known, the limits and Heartbeat count; all else stays as it
+// is. Only the hosts that are new, changed or gone are touched:
+//
+//   - A new host is polled at once.
+//   - One that differs in more than its group, labels and interval is polled at once as well, whatever its back-off. It keeps its
+//     connection if that leads to the same account at the same place.
+//   - One that is gone is told to be removed, and forgotten, unless Known still knows it: then it is just not polled.
+//
+// A poll under way ends first. Reload returns when the schedule has taken the inventory over, which is before all this has happened.
+// It waits for Run to begin, or for ctx to end: the error is then ctx's, and nothing has changed.
+func (c *Collector) Reload(ctx context.Context, config Config) (Changes, error) {
+	c.reloading.Lock()
+	defer c.reloading.Unlock()
+	config.limits()
+	d := compare(c.config.Hosts, config.Hosts)
+	changes := Changes{Added: len(d.added), Changed: len(d.changed), Removed: len(d.removed)}
+	err := c.order(ctx, func(ctx context.Context, s *schedule) {
+		s.reload(ctx, config, d)
+		s.notice(publish.CollectorReloaded, &publish.Reload{Added: changes.Added, Changed: changes.Changed, Removed: changes.Removed})
+	})
+	if err != nil {
+		return Changes{}, err
+	}
+	c.config.Hosts = config.Hosts
+	return changes, nil
+}
+
+// RefuseReload tells the consumers that an inventory was refused, and why. It waits as Reload does.
+func (c *Collector) RefuseReload(ctx context.Context, why error) error {
+	return c.order(ctx, func(_ context.Context, s *schedule) {
+		s.notice(publish.CollectorReloadRefused, &publish.Reload{Error: new(why.Error())})
+	})
+}
+
+// A difference is that between two lists of hosts.
+type difference struct {
+	added, changed []inventory.Host
+	removed        []string
+}
+
+// compare does not bother the schedule: it takes some time with many hosts.
+func compare(before, after []inventory.Host) difference {
+	var d difference
+	old := make(map[string]*inventory.Host, len(before))
+	for i := range before {
+		old[before[i].Name] = &before[i]
+	}
+	for _, h := range after {
+		switch b := old[h.Name]; {
+		case b == nil:
+			d.added = append(d.added, h)
+		case !reflect.DeepEqual(*b, h):
+			d.changed = append(d.changed, h)
+		}
+		delete(old, h.Name)
+	}
+	for name := range old {
+		d.removed = append(d.removed, name)
+	}
+	return d
+}
+
+// reload takes over what counts of config, and puts d into effect.
+func (s *schedule) reload(ctx context.Context, config Config, d difference) {
+	now := time.Now()
+	s.config.Known = config.Known
+	s.polls.resize(config.Parallel)
+	s.dials.resize(config.Dials, config.DialsPerJump, config.DialRate)
+	if s.config.Heartbeat != config.Heartbeat && config.Heartbeat > 0 {
+		s.beatAt = next(now, 0, config.Heartbeat)
+	}
+	s.config.Heartbeat = config.Heartbeat
+	s.stats.expect(config.Hosts)
+	for _, name := range d.removed {
+		s.watches[name].leaves = true
+		s.touch(ctx, s.watches[name])
+	}
+	for _, h := range d.changed {
+		s.watches[h.Name].anew = &h
+		s.touch(ctx, s.watches[h.Name])
+	}
+	for _, h := range d.added {
+		w := s.watches[h.Name]
+		if w == nil {
+			s.enter(h, now)
+			continue
+		}
+		w.leaves, w.anew = false, &h // It has not left yet.
+		s.touch(ctx, w)
+	}
+	s.removeAbsent(ctx)
+}
+
+// removeAbsent has the hosts leave that were not polled, but known to the inventory, and are not even that any more.
+func (s *schedule) removeAbsent(ctx context.Context) {
+	if s.config.Known == nil {
+		return
+	}
+	var names []string
+	for name := range s.absent {
+		names = append(names, name)
+	}
+	for name := range s.config.States {
+		names = append(names, name)
+	}
+	for _, name := range names {
+		if s.config.Known(name) {
+			continue
+		}
+		s.enter(inventory.Host{Name: name}, time.Now())
+		s.watches[name].leaves = true
+		s.touch(ctx, s.watches[name])
+	}
+}
+
+// touch lets the reload have its way with w now, if nothing is under way for it.
+func (s *schedule) touch(ctx context.Context, w *watch) {
+	if w.stage == idle {
+		s.obey(ctx, w)
+		w.rearm()
+		s.agenda.rearrange(w)
+	}
+}
+
+// overtaken reports whether a reload waits for the work on w to end.
+func (w *watch) overtaken() bool { return w.leaves || w.anew != nil }
+
+// obey gives w, which is idle, what a reload wants for it.
+func (s *schedule) obey(ctx context.Context, w *watch) {
+	switch {
+	case w.leaves:
+		s.leave(ctx, w)
+	case w.anew != nil:
+		w.adopt(s.config.Name, *w.anew, time.Now())
+	}
+}
+
+// adopt makes h the host to poll: at once, if it will answer otherwise than before; else in its phase.
+func (w *watch) adopt(collector string, h inventory.Host, now time.Time) {
+	before := w.host
+	before.Group, before.Labels, before.Interval = h.Group, h.Labels, h.Interval
+	w.host, w.anew = h, nil
+	w.phase = phase(collector, h.Name, h.Interval)
+	w.due = next(now, w.phase, h.Interval)
+	if !reflect.DeepEqual(before, h) {
+		w.due, w.resume, w.failures = now, time.Time{}, 0
+	}
+}
+
+// leave has a goroutine commit that w is removed, unless the inventory still has it.
+func (s *schedule) leave(ctx context.Context, w *watch) {
+	w.stage, w.resume = leaving, time.Time{}
+	s.telling++
+	remove := s.config.Known != nil && !s.config.Known(w.host.Name)
+	s.work.Go(func() {
+		r := result{watch: w}
+		s.config.Pool.Drop(w.host.Name)
+		if remove {
+			r.err = s.commitRemoval(w)
+		}
+		s.handBack(ctx, r)
+	})
+}
+
+// commitRemoval forgets w, and tells so if anything was ever told of it. When it is refused the outbox has logged why.
+func (s *schedule) commitRemoval(w *watch) error {
+	state := w.baseline.State()
+	if s.config.Outbox == nil || state.Outcome == "" {
+		return nil
+	}
+	return s.config.Outbox.Commit(w.host.Name, nil, []publish.Event{state.Removed(time.Now())})
+}
+
+// parted takes w, which was to leave, off the agenda; or lets it begin anew, if it is wanted again.
+func (s *schedule) parted(w *watch, err error) {
+	now := time.Now()
+	name, again := w.host.Name, w.anew
+	if err != nil {
+		s.stats.refused()
+		w.due = now.Add(removeAgain)
+		if !w.leaves {
+			w.adopt(s.config.Name, *again, now)
+		}
+		w.rearm()
+		s.agenda.rearrange(w)
+		return
+	}
+	if s.config.Known == nil || s.config.Known(name) {
+		s.absent[name] = w.baseline
+	}
+	heap.Remove(&s.agenda, w.index)
+	delete(s.watches, name)
+	if !w.leaves {
+		s.enter(*again, now)
+	}
+}
