@@ -41,6 +41,9 @@ func (t *stats) expect(hosts []inventory.Host) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.bound = 0
+	if t.moved.IsZero() {
+		t.moved = time.Now()
+	}
 	for _, h := range hosts {
 		t.bound = max(t.bound, h.Timeout+h.ConnectTimeout)
 	}

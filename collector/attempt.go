@@ -16,6 +16,7 @@ type result struct {
 	err      error          // Of a dial or a poll.
 	changed  bool           // Of a look at the files.
 	dialled  bool           // It was a dial.
+	removed  bool           // The outbox has forgotten the host.
 	worked   time.Duration
 }
 

@@ -3,6 +3,7 @@ package collector_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -99,10 +100,16 @@ func (p *fakePool) Drop(host string) {
 	p.dropped = append(p.dropped, host)
 }
 
+func (p *fakePool) hasDropped(host string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Contains(p.dropped, host)
+}
+
 func (p *fakePool) disconnect(host string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.connected[host] = false
+	delete(p.connected, host)
 }
 
 // A gauge counts the calls in flight, and those of them that are young, which must have one of the quick places.

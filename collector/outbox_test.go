@@ -16,6 +16,8 @@ type fakeOutbox struct {
 	states   map[string][]byte
 	events   []publish.Event
 	attempts int
+	inCommit map[string]bool // By host.
+	overlap  bool            // Two commits of one host were under way at once.
 }
 
 func (o *fakeOutbox) PutStatus(s publish.Status) {
@@ -38,7 +40,17 @@ func (o *fakeOutbox) Backlog() publish.Backlog { return publish.Backlog{Events: 
 func (o *fakeOutbox) Commit(host string, state []byte, events []publish.Event) error {
 	o.mu.Lock()
 	o.attempts++
+	if o.inCommit == nil {
+		o.inCommit = make(map[string]bool)
+	}
+	o.overlap = o.overlap || o.inCommit[host]
+	o.inCommit[host] = true
 	o.mu.Unlock()
+	defer func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.inCommit[host] = false
+	}()
 	if o.commit != nil {
 		if err := o.commit(host); err != nil {
 			return err

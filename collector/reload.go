@@ -3,8 +3,11 @@ package collector
 import (
 	"container/heap"
 	"context"
+	"log/slog"
 	"reflect"
 	"time"
+
+	"github.com/sourcegraph/conc/panics"
 
 	"service_manager/inventory"
 	"service_manager/publish"
@@ -189,10 +192,16 @@ func (s *schedule) leave(ctx context.Context, w *watch) {
 	s.telling++
 	remove := s.config.Known != nil && !s.config.Known(w.host.Name)
 	s.work.Go(func() {
-		r := result{watch: w}
-		s.config.Pool.Drop(w.host.Name)
-		if remove {
-			r.err = s.commitRemoval(w)
+		r := result{watch: w, removed: remove}
+		panicked := panics.Try(func() {
+			s.config.Pool.Drop(w.host.Name)
+			if remove {
+				r.err = s.commitRemoval(w)
+			}
+		})
+		if panicked != nil {
+			r.err = panicked.AsError()
+			s.config.Log.Error("the removal of a host cannot be told", slog.String("host", w.host.Name), slog.Any("err", r.err))
 		}
 		s.handBack(ctx, r)
 	})
@@ -208,10 +217,10 @@ func (s *schedule) commitRemoval(w *watch) error {
 }
 
 // parted takes w, which was to leave, off the agenda; or lets it begin anew, if it is wanted again.
-func (s *schedule) parted(w *watch, err error) {
+func (s *schedule) parted(w *watch, r result) {
 	now := time.Now()
 	name, again := w.host.Name, w.anew
-	if err != nil {
+	if r.err != nil {
 		s.stats.refused()
 		w.due = now.Add(removeAgain)
 		if !w.leaves {
@@ -221,7 +230,7 @@ func (s *schedule) parted(w *watch, err error) {
 		s.agenda.rearrange(w)
 		return
 	}
-	if s.config.Known == nil || s.config.Known(name) {
+	if !r.removed {
 		s.absent[name] = w.baseline
 	}
 	heap.Remove(&s.agenda, w.index)

@@ -124,7 +124,7 @@ func noticeLine(n publish.Notice) line {
 	for _, hosts := range n.Hosts {
 		total += hosts
 	}
-	parts := []string{"collector " + n.Event}
+	parts := []string{"collector " + strings.ReplaceAll(n.Event, "_", " ")}
 	if n.Event == publish.CollectorStarted && n.Version != "" {
 		parts[0] += ", version " + n.Version
 	}
@@ -133,6 +133,12 @@ func noticeLine(n publish.Notice) line {
 		parts = append(parts, "oldest data "+roughly(time.Duration(*n.OldestDataSeconds*float64(time.Second))))
 	}
 	l := line{at: n.Time.Time, who: n.Collector}
+	if r := n.Reload; r != nil && r.Error != nil {
+		l.mood = trouble
+		parts = append(parts, *r.Error)
+	} else if r != nil {
+		parts = append(parts, fmt.Sprintf("%d added, %d changed, %d removed", r.Added, r.Changed, r.Removed))
+	}
 	if n.Outbox.Events > 0 {
 		parts = append(parts, count(n.Outbox.Events, "event")+" waiting for the broker")
 	}

@@ -197,6 +197,12 @@ func TestNoticeLines(t *testing.T) {
 			Event: publish.CollectorHeartbeat, Outbox: publish.Backlog{Events: 9, Full: true},
 		},
 		"  fleet-a collector moved, 0 hosts": {Event: "moved"},
+		"  fleet-a collector reloaded, 2 hosts: 2 ok, 1 added, 0 changed, 3 removed": {
+			Event: publish.CollectorReloaded, Hosts: map[string]int{"ok": 2}, Reload: &publish.Reload{Added: 1, Removed: 3},
+		},
+		"! fleet-a collector reload refused, 2 hosts: 2 ok, a.toml:1: bad·a.toml:2: worse": {
+			Event: publish.CollectorReloadRefused, Hosts: map[string]int{"ok": 2}, Reload: &publish.Reload{Error: new("a.toml:1: bad\na.toml:2: worse")},
+		},
 	} {
 		n.ID, n.Collector, n.Time = "id", "fleet-a", publish.Time{Time: at(10, 0, 0)}
 		if diff := cmp.Diff("10:00:00 "+want+"\n", lineFor(t, n)); diff != "" {
