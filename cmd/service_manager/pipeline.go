@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/sourcegraph/conc"
+
 	"service_manager/collector"
 	"service_manager/collector/change"
 	"service_manager/collector/outbox"
@@ -41,6 +43,9 @@ type pipeline struct {
 	heartbeat time.Duration // of the collector's messages about itself; 0: none
 	observe   func(publish.Status)
 	trust     string // see hosts.Config
+	reloading reloading
+	clock     *inventoryClock // of the readings of the inventory; nil: no one wants to know
+	systemd   notifier
 	log       *slog.Logger
 }
 
@@ -117,15 +122,19 @@ func (p pipeline) work(ctx context.Context, poll func(context.Context, *collecto
 	defer stop()
 	polling, stopPolling := context.WithCancel(ctx)
 	defer stopPolling()
+	relay := newRelay(p.sender)
 	sent := make(chan error, 1)
 	go func() {
-		err := p.sender.Run(sending, box)
+		err := relay.Run(sending, box)
 		stopPolling()
 		stop()
 		sent <- err
 	}()
+	attendants := p.attend(polling, c, box, pool, relay)
 	err = poll(polling, c)
-	left = p.drain(ctx, sending, box)
+	stopPolling()
+	attendants.Wait()
+	left = p.drain(ctx, sending, box, relay)
 	stop()
 	select {
 	case failure := <-sent:
@@ -135,6 +144,27 @@ func (p pipeline) work(ctx context.Context, poll func(context.Context, *collecto
 		return left, err
 	case <-time.After(senderEnds):
 		return nil, failed(exitOwn, errStuck)
+	}
+}
+
+// attend starts what goes on beside polling, and ends with ctx: reloading, and telling systemd.
+func (p pipeline) attend(ctx context.Context, c *collector.Collector, box *outbox.Outbox, pool *hosts.Pool, relay *relay) *conc.WaitGroup {
+	var work conc.WaitGroup
+	health := &health{collector: c, relay: relay, heartbeat: p.heartbeat}
+	v := vigil{notifier: p.systemd, health: health, census: c.Census, outbox: box.Backlog}
+	work.Go(func() { v.run(ctx) })
+	r := reloader{
+		pipeline: p, collector: c, relay: relay, health: health,
+		config: func(p pipeline) collector.Config { return p.collector(box, pool) },
+	}
+	work.Go(func() { r.run(ctx) })
+	return &work
+}
+
+// tellNotices logs what of the inventory is no mistake but may surprise.
+func (p pipeline) tellNotices() {
+	for _, notice := range p.inventory.Notices {
+		p.log.Warn("inventory", slog.String("notice", notice))
 	}
 }
 
@@ -191,24 +221,24 @@ func (p pipeline) known() func(host string) bool {
 
 // drain waits until the outbox is empty, or has only what the broker does not take: for a while, and no longer than a moment after ctx
 // has ended.
-func (p pipeline) drain(ctx, sending context.Context, box *outbox.Outbox) error {
-	patient, cancel := p.within(sending, drainOnce)
+func (p pipeline) drain(ctx, sending context.Context, box *outbox.Outbox, relay *relay) error {
+	patient, cancel := within(sending, drainOnce, relay)
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
 	if left := box.Drain(patient); left == nil || ctx.Err() == nil {
 		return left
 	}
-	hurried, cancel := p.within(sending, drainOnSignal)
+	hurried, cancel := within(sending, drainOnSignal, relay)
 	defer cancel()
 	return box.Drain(hurried)
 }
 
 // within returns a context that ends after d, because of what the sender lacks by then.
-func (p pipeline) within(parent context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+func within(parent context.Context, d time.Duration, relay *relay) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(parent)
 	timer := time.AfterFunc(d, func() {
 		lacks := "confirm"
-		if s, ok := p.sender.(interface{ Stats() publish.Stats }); ok && s.Stats().Broker == "" {
+		if s := relay.stats(); s != nil && s.Broker == "" {
 			lacks = "connection to a broker"
 		}
 		cancel(fmt.Errorf("no %s within %v", lacks, d))

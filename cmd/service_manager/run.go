@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"reflect"
 
 	"github.com/spf13/cobra"
 
@@ -28,6 +29,10 @@ status of each host in memory. The state file also holds what was last told of e
 what changed while run was not running is an event too. SIGTERM or Ctrl-C ends it within 10 seconds;
 what the broker has not confirmed then stays in the file.
 
+SIGHUP ("systemctl reload") has it read the inventory again. Only the hosts that differ are touched;
+a file with mistakes changes nothing, and is reported in the log and to the consumers. systemd is
+told when the service is ready, how it is, and that it gets on (Type=notify, WatchdogSec=).
+
 ` + aboutSelectors,
 		Example: `  service_manager run -i inventory.toml
   service_manager run --dry-run -i inventory.toml        # messages as JSON lines, no broker needed
@@ -47,11 +52,9 @@ func (a *app) run(ctx context.Context, selectors []string, once, dryRun bool) er
 	if err != nil {
 		return err
 	}
-	for _, notice := range inv.Notices {
-		log.Warn("inventory", slog.String("notice", notice))
-	}
 	var seen tally
 	p := pipeline{inventory: inv, hosts: selected, trust: a.howToTrust(), heartbeat: inv.Collector.Interval, log: log}
+	p.tellNotices()
 	if !dryRun {
 		p.state = inv.Collector.State
 	}
@@ -60,6 +63,10 @@ func (a *app) run(ctx context.Context, selectors []string, once, dryRun bool) er
 	}
 	log.Info("collecting", slog.String("collector", inv.Collector.Name), slog.Int("hosts", len(selected)))
 	if !once {
+		requests, stop := hangups()
+		defer stop()
+		p.reloading = reloading{requests: requests, load: a.loadAgain(log, selectors, dryRun)}
+		p.systemd = notifier{log: log}
 		return p.run(ctx)
 	}
 	p.observe = seen.observe
@@ -67,6 +74,18 @@ func (a *app) run(ctx context.Context, selectors []string, once, dryRun bool) er
 		return err
 	}
 	return seen.exit()
+}
+
+// loadAgain returns what reads the inventory for a reload.
+func (a *app) loadAgain(log *slog.Logger, selectors []string, dryRun bool) func(*inventory.Inventory) (*inventory.Inventory, []inventory.Host, sender, error) {
+	return func(before *inventory.Inventory) (*inventory.Inventory, []inventory.Host, sender, error) {
+		inv, selected, err := a.loadHosts(selectors)
+		if err != nil || dryRun || reflect.DeepEqual(brokerConfig(before, nil), brokerConfig(inv, nil)) {
+			return inv, selected, nil, err
+		}
+		next, err := a.sender(inv, log, false, false)
+		return inv, selected, next, err
+	}
 }
 
 // sender makes what the messages go to: the inventory's broker, or stdout.
