@@ -3,9 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
-	"strings"
 	"syscall"
 
 	"service_manager/hosts"
@@ -54,11 +54,11 @@ func (a *app) report(err error) int {
 		return exitPipe // Whoever went away, as head does, wants no complaint.
 	}
 	if mistakes, ok := errors.AsType[*inventory.Error](err); ok {
-		fmt.Fprintln(a.stderr, mistakes) // FILE:LINE at the start of each line, as editors want it.
-		fmt.Fprintln(a.stderr, "service_manager: nothing was done: the inventory has mistakes")
+		// FILE:LINE at the start of each line, as editors want it.
+		_, _ = io.WriteString(a.stderr, a.complaint(mistakes.Error()+"\nservice_manager: nothing was done: the inventory has mistakes"))
 		return code
 	}
-	fmt.Fprintf(a.stderr, "service_manager: %s\n", strings.TrimSuffix(err.Error(), "\n"))
+	_, _ = io.WriteString(a.stderr, a.complaint("service_manager: "+err.Error()))
 	return code
 }
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +19,8 @@ label=value; none means all hosts.`
 type app struct {
 	stdin          io.Reader // for answers to questions only
 	stdout, stderr io.Writer
+	journal        bool      // stderr is the journal
+	log            *logQueue // in front of stderr, while run runs; else nil
 
 	inventory string // path
 	logFormat string // "text" or "json"
@@ -28,12 +30,19 @@ type app struct {
 // execute runs the command line args and returns its exit code.
 func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	if f, ok := stderr.(*os.File); ok {
+		a.journal = isJournal(f, os.Getenv("JOURNAL_STREAM"))
+	}
 	root := a.rootCommand()
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	return a.report(root.ExecuteContext(ctx))
+	code := a.report(root.ExecuteContext(ctx))
+	if a.log != nil {
+		a.log.end()
+	}
+	return code
 }
 
 func (a *app) rootCommand() *cobra.Command {
@@ -77,18 +86,6 @@ Exit codes: 0 all fine; 1 a unit is failed or missing; 2 a host could not be rea
 	root.AddCommand(a.runCommand(), a.statusCommand(), a.checkCommand(), a.doctorCommand(), a.trustCommand(), a.authorizedKeysCommand(),
 		a.tailCommand(), a.demoCommand(), a.versionCommand())
 	return root
-}
-
-// logger makes the log that the flags ask for, from the given level on.
-func (a *app) logger(level slog.Level) *slog.Logger {
-	options := &slog.HandlerOptions{Level: level}
-	if a.verbose {
-		options.Level = slog.LevelDebug
-	}
-	if a.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(a.stderr, options))
-	}
-	return slog.New(slog.NewTextHandler(a.stderr, options))
 }
 
 // loadHosts is load for a command that reads hosts, and so wants at least one.

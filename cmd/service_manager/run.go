@@ -47,7 +47,7 @@ told when the service is ready, how it is, and that it gets on (Type=notify, Wat
 }
 
 func (a *app) run(ctx context.Context, selectors []string, once, dryRun bool) error {
-	log := a.logger(slog.LevelInfo)
+	log := a.runLog()
 	inv, selected, err := a.loadHosts(selectors)
 	if err != nil {
 		return err
