@@ -15,7 +15,15 @@
 // reference.toml beside this package documents every key.
 package inventory
 
-import "time"
+import (
+	_ "embed"
+	"time"
+)
+
+// Reference is an inventory with every key, each with a comment that says what it is.
+//
+//go:embed reference.toml
+var Reference string
 
 // DefaultPath is where the inventory is when nothing else is said.
 const DefaultPath = "/etc/service_manager/inventory.toml"

@@ -16,13 +16,14 @@ import (
 )
 
 func (a *app) checkCommand() *cobra.Command {
-	var show bool
+	var show, quiet bool
 	var format string
 	cmd := &cobra.Command{
 		Use:   "check [flags] [SELECTOR…]",
 		Short: "Validate the inventory",
 		Long: `Check reads the inventory and the files that it names, and reports every mistake at once as
-FILE:LINE: what is wrong. It dials nothing. With --print it shows the resolved hosts.
+FILE:LINE: what is wrong. It dials nothing. With --print it shows the resolved hosts, with --quiet
+nothing where all is well, as the unit file has it on a reload.
 
 ` + aboutSelectors,
 		Example: `  service_manager check -i inventory.toml
@@ -32,21 +33,28 @@ FILE:LINE: what is wrong. It dials nothing. With --print it shows the resolved h
 			if cmd.Flags().Changed("output") && !show {
 				return failed(exitUsage, errors.New("-o says how --print prints: add --print"))
 			}
-			return a.check(selectors, show, format)
+			if show && quiet {
+				return failed(exitUsage, errors.New("--print and --quiet: write one of them"))
+			}
+			return a.check(selectors, show, quiet, format)
 		},
 	}
 	cmd.Flags().BoolVar(&show, "print", false, "show the resolved hosts and routing keys")
+	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print mistakes only")
 	cmd.Flags().StringVarP(&format, "output", "o", "table", "with --print: table, json or jsonl")
 	return cmd
 }
 
-func (a *app) check(selectors []string, show bool, format string) error {
+func (a *app) check(selectors []string, show, quiet bool, format string) error {
 	if err := checkFormat(format); err != nil {
 		return err
 	}
 	inv, selected, err := a.load(selectors)
 	if err != nil {
 		return err
+	}
+	if quiet {
+		return nil
 	}
 	a.tellNotices(inv)
 	if show {

@@ -79,12 +79,11 @@ Exit codes: 0 all fine; 1 a unit is failed or missing; 2 a host could not be rea
 	root.PersistentFlags().StringVarP(&a.inventory, "inventory", "i", inventory.DefaultPath, "inventory `file`")
 	root.PersistentFlags().StringVar(&a.logFormat, "log-format", "text", "how to log to stderr: text or json")
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "log more")
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return failed(exitUsage, fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath()))
 	})
 	root.AddCommand(a.runCommand(), a.statusCommand(), a.checkCommand(), a.doctorCommand(), a.trustCommand(), a.authorizedKeysCommand(),
-		a.tailCommand(), a.demoCommand(), a.versionCommand())
+		a.tailCommand(), a.demoCommand(), a.manCommand(), a.versionCommand())
 	return root
 }
 
