@@ -5,6 +5,7 @@ COMPOSE = integration/stack/compose
 GOLANGCI_LINT_VERSION = v2.15.0
 DEADCODE_VERSION = v0.52.0
 GOVULNCHECK_VERSION = v1.9.0
+NFPM_VERSION = v2.45.2
 
 # Where Go's own installer puts it, and where Debian has debootstrap, also for a shell that does not look there.
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
@@ -12,8 +13,13 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/service_manager/$(firstword $(shell PATH='$(PATH)' go env GOVERSION 2>&1))
 GOLANGCI_LINT = $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
 DEADCODE = $(TOOLS)/deadcode-$(DEADCODE_VERSION)/deadcode
+NFPM = $(TOOLS)/nfpm-$(NFPM_VERSION)/nfpm
 
-VERSION = $(shell git describe --tags --always --dirty 2>/dev/null)
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+# The time of all files in a release.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+DIST = dist
+ARCHITECTURES = amd64 arm64
 RACE = -race
 UNIT_TESTS = -shuffle=on ./...
 # The first time the stack is built takes minutes. One package after the other, since they measure time.
@@ -46,7 +52,16 @@ down: ## Stop the test stack and remove its containers, networks and volumes
 
 .PHONY: build
 build: ## Build ./service_manager, one static binary
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o service_manager ./cmd/service_manager
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o service_manager ./cmd/service_manager
+
+.PHONY: release
+release: $(NFPM) ## Binaries and Debian packages of ARCHITECTURES in DIST; the same bytes for the same commit and Go
+	rm -rf $(DIST)
+	VERSION=$(VERSION) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) NFPM=$(NFPM) cmd/service_manager/packaging/release $(DIST) $(ARCHITECTURES)
+
+.PHONY: check-release
+check-release: ## Make the release twice, in two places, and compare
+	cmd/service_manager/packaging/check-release
 
 # No other make is started here, so that "make -n test" installs nothing.
 .PHONY: test
@@ -154,3 +169,6 @@ $(GOLANGCI_LINT):
 
 $(DEADCODE):
 	GOBIN=$(@D) go install golang.org/x/tools/cmd/deadcode@$(DEADCODE_VERSION)
+
+$(NFPM):
+	GOBIN=$(@D) go install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION)
