@@ -26,6 +26,7 @@ func (p *parser) collector(raw *rawCollector) Collector {
 		DialsPerJump:   p.integer(raw.DialsPerJump, "dials_per_jump", 1, 1<<16, 16),
 		State:          p.statePath(raw.State),
 		Listen:         p.listen(raw.Listen),
+		UnitMetrics:    raw.UnitMetrics.v,
 		FlapBurst:      p.integer(raw.FlapBurst, "flap_burst", 1, 10_000, 6),
 		FlapRefill:     p.duration(raw.FlapRefill, "flap_refill", 100*time.Millisecond, 24*time.Hour, 10*time.Second),
 	}
@@ -74,7 +75,6 @@ func (p *parser) listen(raw text) string {
 	if !raw.given() {
 		return ""
 	}
-	p.notYet("collector.listen", raw.at)
 	_, port, err := net.SplitHostPort(raw.v)
 	if _, portErr := strconv.ParseUint(port, 10, 16); raw.ok && (err != nil || portErr != nil) {
 		p.mistake(raw.at, `listen is %q; write HOST:PORT, such as "127.0.0.1:9310", or leave the key out`, raw.v)

@@ -121,8 +121,6 @@ func (r *report) notices() []string {
 // comes says what comes with a key that has no effect yet.
 func comes(key string) string {
 	switch key {
-	case "collector.listen":
-		return "the HTTP server comes"
 	case "ssh.become":
 		return "the commands that need it come"
 	default:

@@ -74,6 +74,8 @@ type Collector struct {
 	State string
 	// Listen is the address of the HTTP server, empty for none.
 	Listen string
+	// UnitMetrics says that its metrics have each unit's state.
+	UnitMetrics bool
 	// FlapBurst is how many events a unit may send in a row, 6 by default.
 	FlapBurst int
 	// FlapRefill is the time after which a unit may send one more, 10 s by default.

@@ -60,6 +60,7 @@ type rawCollector struct {
 	DialsPerJump   number `toml:"dials_per_jump"`
 	State          text   `toml:"state"`
 	Listen         text   `toml:"listen"`
+	UnitMetrics    flag   `toml:"unit_metrics"`
 	FlapBurst      number `toml:"flap_burst"`
 	FlapRefill     span   `toml:"flap_refill"`
 }
