@@ -10,10 +10,11 @@ import (
 
 // An account is how a poll went, and what is next: all of a status that is not known of the host.
 type account struct {
-	ended  time.Time
-	queued time.Duration // Waited for places.
-	worked time.Duration
-	next   time.Time // The host's next turn.
+	ended   time.Time
+	queued  time.Duration // Waited for places.
+	worked  time.Duration
+	dialled time.Duration // What of worked went into connecting.
+	next    time.Time     // The host's next turn.
 }
 
 // conclude ends the poll under way: a goroutine makes the result known, and hands the host back.
@@ -24,7 +25,7 @@ func (s *schedule) conclude(ctx context.Context, w *watch, r result) {
 	}
 	w.stage = concluding
 	s.telling++
-	a := account{ended: now, queued: now.Sub(w.asked) - w.worked, worked: w.worked, next: w.due}
+	a := account{ended: now, queued: now.Sub(w.asked) - w.worked, worked: w.worked, dialled: w.dialled, next: w.due}
 	s.work.Go(func() {
 		before := w.outcome
 		w.learn(now, r.snapshot, r.err)

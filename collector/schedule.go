@@ -165,7 +165,7 @@ func (s *schedule) next(now time.Time, w *watch) time.Time {
 
 // begin lets w wait for its poll, which was due at asked.
 func (s *schedule) begin(w *watch, asked time.Time) {
-	w.stage, w.asked, w.worked, w.fresh, w.resume = waiting, asked, 0, false, time.Time{}
+	w.stage, w.asked, w.worked, w.dialled, w.fresh, w.resume = waiting, asked, 0, 0, false, time.Time{}
 	if s.config.Pool.Connected(w.host.Name) {
 		s.polls.add(w)
 		return
@@ -198,6 +198,9 @@ func (s *schedule) settle(ctx context.Context, r result) {
 	w, done := r.watch, r.watch.stage
 	w.stage = waiting
 	w.worked += r.worked
+	if done == dialling {
+		w.dialled += r.worked
+	}
 	for _, p := range w.places {
 		p.leave()
 	}

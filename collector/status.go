@@ -23,7 +23,9 @@ func (c *Collector) status(w *watch, a account) publish.Status {
 		IntervalSeconds: w.host.Interval.Seconds(),
 		Outcome:         string(w.outcome),
 		Units:           []publish.Unit{},
-		Poll:            publish.Poll{DurationMS: milliseconds(a.worked), QueuedMS: milliseconds(a.queued)},
+		Poll: publish.Poll{
+			DurationMS: milliseconds(a.worked), DialMS: milliseconds(a.dialled), QueuedMS: milliseconds(a.queued),
+		},
 	}
 	if w.err != nil {
 		s.Error = new(w.trouble(a.next))

@@ -40,13 +40,14 @@ type watch struct {
 	anew   *inventory.Host // It is polled as this from now on; nil: as before.
 
 	// The poll under way.
-	stage  stage
-	asked  time.Time     // When it was due.
-	worked time.Duration // Without the waiting for places.
-	fresh  bool          // Its connection was made within it.
-	places []*place
-	class  int    // Of those to be dialled.
-	ticket uint64 // Of those to be dialled.
+	stage   stage
+	asked   time.Time     // When it was due.
+	worked  time.Duration // Without the waiting for places.
+	dialled time.Duration // What of worked went into connecting.
+	fresh   bool          // Its connection was made within it.
+	places  []*place
+	class   int    // Of those to be dialled.
+	ticket  uint64 // Of those to be dialled.
 
 	// What is known.
 	outcome hosts.Outcome // Of the last poll, empty before the first.

@@ -205,6 +205,7 @@ func TestSchemasRefuse(t *testing.T) {
 		{"status.golden.json", "units.since", ""},
 		{"status.golden.json", "units.need_daemon_reload", 0.0},
 		{"status.golden.json", "poll.duration_ms", nil},
+		{"status.golden.json", "poll.dial_ms", -1.0},
 		{"status_never_read.golden.json", "error", nil},
 		{"status_never_read.golden.json", "stale_since", "2026-11-22T09:00:00.000Z"}, // never read, but old
 		{"event_unit.golden.json", "seq", 0.0},

@@ -81,8 +81,9 @@ type Unit struct {
 
 // Poll is how the poll went.
 type Poll struct {
-	DurationMS float64 `json:"duration_ms"`
-	QueuedMS   float64 `json:"queued_ms"` // How long the poll waited for its turn after it was due.
+	DurationMS float64 `json:"duration_ms"` // Work on the host, without what it waited.
+	DialMS     float64 `json:"dial_ms"`     // What of DurationMS went into connecting; 0 on a standing connection.
+	QueuedMS   float64 `json:"queued_ms"`   // How long the poll waited for its turn after it was due.
 }
 
 // Time is a moment by the collector's clock. In JSON it is RFC 3339 in UTC with milliseconds, always three digits, so that times also

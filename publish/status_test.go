@@ -28,7 +28,7 @@ func sample() Status {
 			Since: &HostTime{time.Date(2026, 11, 20, 9, 0, 0, 5, berlin)}, InvocationID: new("6d1f"), Restarts: new(0),
 			MainPID: new(812), MemoryBytes: new(uint64(1234)), CPUSeconds: new(3.2), Tasks: new(uint64(4)), NeedDaemonReload: new(false),
 		}},
-		Poll: Poll{DurationMS: 12.4, QueuedMS: 0.3},
+		Poll: Poll{DurationMS: 112.4, DialMS: 100.5, QueuedMS: 0.3},
 	}
 }
 
