@@ -93,6 +93,9 @@ func TestEventSeqIsTheLastConfirmed(t *testing.T) {
 	expect("a#1")
 	m := next(0)
 	settle(o, publish.Confirmed, "a#1")
+	if a, none := o.Confirmed("a"), o.Confirmed("b"); a != 1 || none != 0 {
+		t.Errorf("%d confirmed of one host, and %d of one without events, want 1 and 0", a, none)
+	}
 	expect("a#2")
 	o.Settle(m, publish.Lost)
 	if again := next(0); string(again.Body) != string(m.Body) {

@@ -46,3 +46,14 @@ func (o *Outbox) Backlog() publish.Backlog {
 	}
 	return b
 }
+
+// Confirmed is the seq of the host's last event that the broker has confirmed, 0 if there is none in this epoch: the event_seq of a
+// status that is handed over now.
+func (o *Outbox) Confirmed(host string) uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if h := o.hosts[host]; h != nil {
+		return h.confirmed
+	}
+	return 0
+}
