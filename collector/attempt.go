@@ -22,7 +22,7 @@ type result struct {
 
 // start lets a goroutine do one thing for w, within its places. It works on a copy of the host: w stays with the schedule.
 func (s *schedule) start(ctx context.Context, w *watch, stage stage, places ...*place) {
-	w.stage, w.places = stage, places
+	w.stage, w.places, w.begun = stage, places, time.Now()
 	host := w.host
 	// What is left of the poll's time; at least something, so that a timeout is told by who knows what was late.
 	host.Timeout = max(min(host.Timeout, w.left()), time.Millisecond)

@@ -14,14 +14,14 @@ import (
 // many; which ones, their statuses say.
 const loggedPerSecond = 20
 
-// A changelog logs when a host's outcome changes, not each poll. It is safe for concurrent use.
+// A changelog logs when a host's outcome or pace changes, not each poll. It is safe for concurrent use.
 type changelog struct {
 	log *slog.Logger
 
 	mu     sync.Mutex
-	until  time.Time             // End of the second under way.
-	logged int                   // Changes logged one by one in it.
-	folded map[hosts.Outcome]int // The others, by what they changed to.
+	until  time.Time      // End of the second under way.
+	logged int            // Changes logged one by one in it.
+	folded map[string]int // The others, by what they changed to: an outcome, or another pace.
 }
 
 // note logs the change of w's outcome, if it is one.
@@ -35,7 +35,7 @@ func (c *changelog) note(now time.Time, w *watch, before hosts.Outcome) {
 		return
 	}
 	c.summarise(c.take(now))
-	if !c.admit(w.outcome) {
+	if !c.admit(string(w.outcome)) {
 		return
 	}
 	if w.err != nil {
@@ -46,7 +46,7 @@ func (c *changelog) note(now time.Time, w *watch, before hosts.Outcome) {
 }
 
 // admit reports whether a change may be logged by itself. Else it is counted.
-func (c *changelog) admit(outcome hosts.Outcome) bool {
+func (c *changelog) admit(change string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.logged < loggedPerSecond {
@@ -54,14 +54,14 @@ func (c *changelog) admit(outcome hosts.Outcome) bool {
 		return true
 	}
 	if c.folded == nil {
-		c.folded = make(map[hosts.Outcome]int)
+		c.folded = make(map[string]int)
 	}
-	c.folded[outcome]++
+	c.folded[change]++
 	return false
 }
 
 // take begins a new second if the one under way is over, and returns the changes counted in that.
-func (c *changelog) take(now time.Time) map[hosts.Outcome]int {
+func (c *changelog) take(now time.Time) map[string]int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if now.Before(c.until) {
@@ -83,13 +83,13 @@ func (c *changelog) alarm() time.Time {
 }
 
 // summarise logs changes that were counted.
-func (c *changelog) summarise(folded map[hosts.Outcome]int) {
+func (c *changelog) summarise(folded map[string]int) {
 	if folded == nil {
 		return
 	}
-	outcomes := make([]slog.Attr, 0, len(folded))
-	for _, outcome := range slices.Sorted(maps.Keys(folded)) {
-		outcomes = append(outcomes, slog.Int(string(outcome), folded[outcome]))
+	counts := make([]slog.Attr, 0, len(folded))
+	for _, change := range slices.Sorted(maps.Keys(folded)) {
+		counts = append(counts, slog.Int(change, folded[change]))
 	}
-	c.log.Warn("more hosts have changed at once than are logged one by one", slog.GroupAttrs("outcomes", outcomes...))
+	c.log.Warn("more hosts have changed at once than are logged one by one", slog.GroupAttrs("changes", counts...))
 }

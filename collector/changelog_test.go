@@ -15,11 +15,11 @@ import (
 
 // A line is what a test looks at of a log line.
 type line struct {
-	Time     time.Time      `json:"time"`
-	Level    string         `json:"level"`
-	Host     string         `json:"host"`
-	Outcome  string         `json:"outcome"`
-	Outcomes map[string]int `json:"outcomes"`
+	Time    time.Time      `json:"time"`
+	Level   string         `json:"level"`
+	Host    string         `json:"host"`
+	Outcome string         `json:"outcome"`
+	Changes map[string]int `json:"changes"`
 }
 
 // logged runs a collector and returns its log.
@@ -95,10 +95,10 @@ func TestLogSumsUpManyChanges(t *testing.T) {
 		perSecond := map[time.Time]int{}
 		for _, l := range lines {
 			perSecond[l.Time.Truncate(time.Second)]++
-			if l.Outcomes == nil {
+			if l.Changes == nil {
 				counts[l.Outcome]++
 			}
-			for outcome, n := range l.Outcomes {
+			for outcome, n := range l.Changes {
 				counts[outcome] += n
 			}
 		}
@@ -123,7 +123,7 @@ func TestLogIsWhole(t *testing.T) {
 			start := time.Now()
 			pool := &fakePool{connect: func(context.Context, string) error { return failure(hosts.Denied) }}
 			lines := logged(t, collector.Config{Hosts: fleet(50, time.Hour), Pool: pool}, end)
-			if len(lines) != 21 || lines[20].Outcomes["denied"] != 30 {
+			if len(lines) != 21 || lines[20].Changes["denied"] != 30 {
 				t.Fatalf("after %v: %+v", end, lines)
 			}
 			if at := lines[20].Time.Sub(start); at != min(end, time.Second) {

@@ -15,21 +15,34 @@ type account struct {
 	worked  time.Duration
 	dialled time.Duration // What of worked went into connecting.
 	next    time.Time     // The host's next turn.
+
+	interval  time.Duration // In force from now on.
+	stretched int           // By how many intervals it is longer than before.
 }
 
 // conclude ends the poll under way: a goroutine makes the result known, and hands the host back.
 func (s *schedule) conclude(ctx context.Context, w *watch, r result) {
 	now := time.Now()
-	if r.err != nil && !s.once {
+	stretched := 0
+	switch {
+	case s.once:
+	case r.err != nil:
 		w.resume = w.backOff(now, r.err, r.dialled)
+	default:
+		stretched = s.stretch(w, now)
 	}
 	w.stage = concluding
 	s.telling++
-	a := account{ended: now, queued: now.Sub(w.asked) - w.worked, worked: w.worked, dialled: w.dialled, next: w.due}
+	a := account{
+		ended: now, queued: now.Sub(w.asked) - w.worked, worked: w.worked, dialled: w.dialled,
+		next: w.due, interval: w.interval(), stretched: stretched,
+	}
+	s.stats.poll(a)
 	s.work.Go(func() {
 		before := w.outcome
 		w.learn(now, r.snapshot, r.err)
 		s.changes.note(now, w, before)
+		s.changes.pace(now, w, a)
 		if r.snapshot.GlobsErr != nil {
 			s.config.Log.Warn("globs of units could not be resolved anew; the units found before are polled on",
 				slog.String("host", w.host.Name), slog.Any("err", r.snapshot.GlobsErr))
@@ -46,7 +59,7 @@ func (s *schedule) repeat(w *watch, now time.Time) {
 	if w.err == nil {
 		return
 	}
-	a := account{ended: now, next: w.due}
+	a := account{ended: now, next: w.due, interval: w.interval()}
 	if w.stage == waiting {
 		a.queued = now.Sub(w.asked) - w.worked
 	}

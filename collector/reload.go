@@ -170,17 +170,21 @@ func (s *schedule) obey(ctx context.Context, w *watch) {
 	case w.leaves:
 		s.leave(ctx, w)
 	case w.anew != nil:
-		w.adopt(s.config.Name, *w.anew, time.Now())
+		s.adopt(w, *w.anew, time.Now())
 	}
 }
 
 // adopt makes h the host to poll: at once, if it will answer otherwise than before; else in its phase.
-func (w *watch) adopt(collector string, h inventory.Host, now time.Time) {
+func (s *schedule) adopt(w *watch, h inventory.Host, now time.Time) {
 	before := w.host
-	before.Group, before.Labels, before.Interval = h.Group, h.Labels, h.Interval
+	before.Group, before.Labels = h.Group, h.Labels
+	if !reflect.DeepEqual(before, h) { // How long it takes may be another matter now.
+		s.unstretch(w)
+	}
+	before.Interval = h.Interval
 	w.host, w.anew = h, nil
-	w.phase = phase(collector, h.Name, h.Interval)
-	w.due = next(now, w.phase, h.Interval)
+	w.phase = phase(s.config.Name, h.Name, w.interval())
+	w.due = s.next(now, w)
 	if !reflect.DeepEqual(before, h) {
 		w.due, w.resume, w.failures = now, time.Time{}, 0
 	}
@@ -224,7 +228,7 @@ func (s *schedule) parted(w *watch, r result) {
 		s.stats.refused()
 		w.due = now.Add(removeAgain)
 		if !w.leaves {
-			w.adopt(s.config.Name, *again, now)
+			s.adopt(w, *again, now)
 		}
 		w.rearm()
 		s.agenda.rearrange(w)
@@ -233,6 +237,7 @@ func (s *schedule) parted(w *watch, r result) {
 	if !r.removed {
 		s.absent[name] = w.baseline
 	}
+	s.unstretch(w)
 	heap.Remove(&s.agenda, w.index)
 	delete(s.watches, name)
 	if !w.leaves {

@@ -26,6 +26,9 @@ type schedule struct {
 	dials   dialQueue
 	beatAt  time.Time // Of the next heartbeat; zero: never.
 	telling int       // Hosts in the stages concluding and leaving.
+
+	stretched int // Hosts whose interval is longer than the inventory says.
+
 	results chan result
 	work    conc.WaitGroup // Whatever waits for a host.
 }
@@ -142,7 +145,7 @@ func (s *schedule) turn(ctx context.Context, w *watch, now time.Time) {
 	case w.stage == concluding: // A status is on its way, and what is known is not ours to read.
 	case w.stage != idle:
 		if w.err == nil {
-			s.stats.overrun()
+			s.stats.overrun(w.waited(now) > now.Sub(w.asked)/2)
 		}
 		s.repeat(w, now)
 	case !w.paused(now):
@@ -160,7 +163,7 @@ func (s *schedule) next(now time.Time, w *watch) time.Time {
 	if s.once {
 		return now.Add(math.MaxInt64)
 	}
-	return next(now, w.phase, w.host.Interval)
+	return next(now, w.phase, w.interval())
 }
 
 // begin lets w wait for its poll, which was due at asked.

@@ -13,9 +13,16 @@ type Stats struct {
 	PollsWaiting  int // Hosts that wait to be polled on their connections.
 	PollsInFlight int // Hosts being polled.
 	PollsSlow     int // Those of PollsInFlight that have given up their place to others, or never had one.
-	// Overruns counts the turns missed by hosts that were well, or new, because their polls before had not ended. Where it rises
-	// all the time, the interval, Parallel, Dials or DialRate is too small for the fleet.
-	Overruns uint64
+	Stretched     int // Hosts whose interval is longer than the inventory says, because they answer no faster.
+	// Overruns and WaitOverruns count the turns missed by hosts that were well, or new, because their polls before had not ended:
+	// by Overruns those where most of the time went into the host; it is slow, and its interval will be stretched. WaitOverruns has
+	// those where most of it was spent waiting for places: where it rises all the time after a start, Parallel, Dials or
+	// DialRate is too small for the fleet, or the interval too short.
+	Overruns, WaitOverruns uint64
+	// Polls counts those that have ended, whatever came of them. In all, they have waited for places for Queued, and worked for
+	// Worked, of which Dialled went into connecting. Late counts those that waited longer than a tenth of their interval.
+	Polls, Late             uint64
+	Queued, Worked, Dialled time.Duration
 	// Refused counts the changes that the outbox had no room for, or could not write. Each is tried again with the host's next poll.
 	Refused uint64
 }
@@ -36,10 +43,28 @@ type stats struct {
 	bound  time.Duration // The longest that a poll may take, whatever happens.
 }
 
-func (t *stats) overrun() {
+// overrun counts a turn that was missed, mostly because the poll before waited or because of the host.
+func (t *stats) overrun(waited bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if waited {
+		t.now.WaitOverruns++
+		return
+	}
 	t.now.Overruns++
+}
+
+// poll counts a poll that went as a says.
+func (t *stats) poll(a account) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.now.Polls++
+	t.now.Queued += a.queued
+	t.now.Worked += a.worked
+	t.now.Dialled += a.dialled
+	if a.queued > a.interval/10 {
+		t.now.Late++
+	}
 }
 
 func (t *stats) refused() {
@@ -65,6 +90,7 @@ func (t *stats) set(s *schedule, now time.Time) {
 	t.now.PollsWaiting = s.polls.waiting()
 	t.now.PollsInFlight = s.polls.lane.quick + s.polls.lane.slow
 	t.now.PollsSlow = s.polls.lane.slow
+	t.now.Stretched = s.stretched
 	if t.now.DialsWaiting+t.now.DialsInFlight+t.now.PollsWaiting+t.now.PollsInFlight+s.telling == 0 {
 		t.moved = now
 	}

@@ -20,7 +20,7 @@ func (c *Collector) status(w *watch, a account) publish.Status {
 		Epoch:           c.config.Epoch,
 		Host:            hostRef(w.host),
 		Time:            publish.Time{Time: a.ended},
-		IntervalSeconds: w.host.Interval.Seconds(),
+		IntervalSeconds: a.interval.Seconds(),
 		Outcome:         string(w.outcome),
 		Units:           []publish.Unit{},
 		Poll: publish.Poll{

@@ -25,8 +25,9 @@ const (
 // A watch is what the collector keeps about one host. The schedule's goroutine holds it, except while it is concluding: then what is
 // known belongs to the goroutine that concludes.
 type watch struct {
-	host  inventory.Host
-	phase time.Duration
+	host    inventory.Host
+	stretch stretch       // Of its interval.
+	phase   time.Duration // Within the interval in force.
 
 	// When.
 	due      time.Time // Its next turn.
@@ -42,7 +43,8 @@ type watch struct {
 	// The poll under way.
 	stage   stage
 	asked   time.Time     // When it was due.
-	worked  time.Duration // Without the waiting for places.
+	begun   time.Time     // When the dial or poll was that goes on.
+	worked  time.Duration // Before that, without the waiting for places.
 	dialled time.Duration // What of worked went into connecting.
 	fresh   bool          // Its connection was made within it.
 	places  []*place
@@ -74,6 +76,15 @@ func (w *watch) paused(now time.Time) bool { return now.Before(w.resume) }
 // left is how long the poll under way may still work. A poll that must connect first, or again, takes no longer than one timeout of
 // each kind, whatever comes of it.
 func (w *watch) left() time.Duration { return w.host.Timeout + w.host.ConnectTimeout - w.worked }
+
+// waited is how long the poll under way has waited for places, until now.
+func (w *watch) waited(now time.Time) time.Duration {
+	waited := now.Sub(w.asked) - w.worked
+	if w.stage != waiting {
+		waited -= now.Sub(w.begun)
+	}
+	return waited
+}
 
 // learn takes in a poll's result.
 func (w *watch) learn(now time.Time, snapshot hosts.Snapshot, err error) {
