@@ -101,6 +101,28 @@ func TestDeadConnectionAsksForConnect(t *testing.T) {
 	}
 }
 
+// A host that is dropped keeps no connection, and may come back.
+func TestDrop(t *testing.T) {
+	s := newSite(t)
+	server := s.start(t, sshtest.Config{Exec: systemd("252")})
+	s.know(t, server, server.HostKey())
+	pool, h := newPool(t, hosts.Config{}), s.host(server)
+	pool.Drop(h.Name) // It is not known yet.
+	if _, err := read(t.Context(), pool, h); err != nil {
+		t.Fatal(err)
+	}
+	pool.Drop(h.Name)
+	if pool.Connected(h.Name) || pool.Stats().Connections != 0 {
+		t.Errorf("connected %v, %d connections", pool.Connected(h.Name), pool.Stats().Connections)
+	}
+	if _, err := pool.Poll(t.Context(), h); !errors.Is(err, hosts.ErrNotConnected) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := read(t.Context(), pool, h); err != nil {
+		t.Errorf("when it is back: %v", err)
+	}
+}
+
 // A connection to where a host was before the inventory changed tells nothing of the host.
 func TestHostMoves(t *testing.T) {
 	s := newSite(t)

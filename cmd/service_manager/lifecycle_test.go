@@ -335,23 +335,22 @@ func TestHealthOfThePublisher(t *testing.T) {
 // Who is stuck says why, and does not feed the watchdog.
 func TestStuckServiceStarvesTheWatchdog(t *testing.T) {
 	told := systemd(t)
-	stuck := &alive{}
-	v := vigil{
-		notifier: notifier{log: slog.New(slog.DiscardHandler)},
-		health:   &health{collector: stuck, relay: newRelay(nil)},
-		census: func(context.Context) (collector.Census, error) {
-			return collector.Census{Hosts: map[string]int{"ok": 2}, Oldest: time.Now().Add(-9 * time.Second)}, nil
-		},
-		outbox: func() publish.Backlog { return publish.Backlog{Events: 3, Full: true, Quarantined: 1} },
+	r := running{
+		pipeline: pipeline{systemd: notifier{log: slog.New(slog.DiscardHandler)}, log: slog.New(slog.DiscardHandler)},
+		health:   health{collector: &alive{errStuck}, relay: newRelay(nil)},
 	}
-	v.tell(t.Context())
-	want := "WATCHDOG=1\nSTATUS=2 hosts: 2 ok; oldest data 9s; 3 events waiting for the broker; no room for more events; 1 set aside that the broker refuses"
-	if got := <-told; got != want {
+	r.tellSystemd(t.Context())
+	if got := <-told; strings.Contains(got, "WATCHDOG") || !strings.HasPrefix(got, "STATUS=Stuck: it does not end") {
 		t.Errorf("got %q", got)
 	}
-	stuck.err = errStuck
-	v.tell(t.Context())
-	if got := <-told; strings.Contains(got, "WATCHDOG") || !strings.HasPrefix(got, "STATUS=Stuck: it does not end") {
+}
+
+func TestSummary(t *testing.T) {
+	now := time.Now()
+	census := collector.Census{Hosts: map[string]int{"ok": 2, "timeout": 1}, Oldest: now.Add(-9 * time.Second)}
+	got := summary(now, census, nil, publish.Backlog{Events: 3, Full: true, Quarantined: 1})
+	want := "3 hosts: 2 ok, 1 timeout; oldest data 9s; 3 events waiting for the broker; no room for more events; 1 set aside that the broker refuses"
+	if got != want {
 		t.Errorf("got %q", got)
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 // The log's keys, few and the same for the same thing everywhere (a test holds the tree against this list):
 //
-//	host, outcome, outcomes, before    a host of the inventory, how reading it ended, and how before; outcomes: how many hosts each
+//	host, outcome, before, changes     a host of the inventory, how reading it ended, and how before; changes: how many hosts had each
 //	collector, hosts, notice           the collector's name, how many hosts, and what of the inventory may surprise
 //	broker, queue, of                  the broker's address without user and password, its queue, and which messages
 //	event, seq, id                     a message
@@ -21,6 +21,10 @@ import (
 //	path, set_aside                    the state file, and what it was renamed to
 //	since, since_start, dropped_after  for how long, how many since the start, and after how long
 //	lines, not_logged                  how much the log leaves out
+//	interval, stretched_to, took       how often a host is polled, how often instead, and how long its poll took
+//	added, changed, removed            how many hosts a reload has to do with
+//	broker_changed, key                whether it exchanged the broker, and a key of the inventory that it does not put into effect
+//	address, pprof, request, stack     of the HTTP server
 //
 // Nothing secret is ever a value. The libraries of AMQP, bbolt and SSH log nothing of their own.
 

@@ -39,34 +39,26 @@ func (n notifier) send(state string) {
 	}
 }
 
-// A vigil watches over a running pipeline, and tells systemd of it.
-type vigil struct {
-	notifier
-	health *health
-	census func(context.Context) (collector.Census, error)
-	outbox func() publish.Backlog
-}
-
-// run says that the service is ready when it has begun to collect, and then goes on to say how it is, until ctx ends. A service that
+// attend says that the service is ready when it has begun to collect, and then goes on to say how it is, until ctx ends. A service that
 // does not get on says nothing: so systemd restarts it, if the unit has WatchdogSec=.
-func (v *vigil) run(ctx context.Context) {
-	if v.log == nil {
+func (r *running) attend(ctx context.Context) {
+	if r.systemd.log == nil {
 		return
 	}
-	defer v.stopping()
+	defer r.systemd.stopping()
 	every := statusEvery
 	if patience, err := daemon.SdWatchdogEnabled(false); err != nil {
-		v.log.Warn("the watchdog of systemd cannot be told", slog.Any("err", err))
+		r.log.Warn("the watchdog of systemd cannot be told", slog.Any("err", err))
 	} else if patience > 0 {
 		every = min(every, patience/3)
 	}
-	if v.wait(ctx) {
-		v.ready()
+	if _, err := r.collector.Census(ctx); err == nil {
+		r.systemd.ready()
 	}
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for ctx.Err() == nil {
-		v.tell(ctx)
+		r.tellSystemd(ctx)
 		select {
 		case <-ctx.Done():
 		case <-ticker.C:
@@ -74,24 +66,19 @@ func (v *vigil) run(ctx context.Context) {
 	}
 }
 
-// wait waits until the first hosts are being polled.
-func (v *vigil) wait(ctx context.Context) bool {
-	_, err := v.census(ctx)
-	return err == nil
-}
-
-// tell feeds the watchdog, and says in a line how things are. The parts are asked for it, so that one that is stuck keeps it from that.
-func (v *vigil) tell(ctx context.Context) {
-	if err := v.health.alive(time.Now()); err != nil {
-		v.log.Error("the collector does not get on; if it is watched by systemd it will be restarted", slog.Any("err", err))
-		v.send("STATUS=Stuck: " + err.Error())
+// tellSystemd feeds the watchdog, and says in a line how things are. The parts are asked for it, so that one that is stuck keeps it from
+// that.
+func (r *running) tellSystemd(ctx context.Context) {
+	if err := r.health.alive(time.Now()); err != nil {
+		r.log.Error("the collector does not get on; if systemd watches it, it will be restarted", slog.Any("err", err))
+		r.systemd.send("STATUS=Stuck: " + err.Error())
 		return
 	}
-	census, err := v.census(ctx)
+	census, err := r.collector.Census(ctx)
 	if err != nil {
 		return
 	}
-	v.send(daemon.SdNotifyWatchdog + "\nSTATUS=" + summary(time.Now(), census, v.health.relay.stats(), v.outbox()))
+	r.systemd.send(daemon.SdNotifyWatchdog + "\nSTATUS=" + summary(time.Now(), census, r.relay.stats(), r.box.Backlog()))
 }
 
 // summary is what "systemctl status" shows.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sourcegraph/conc"
 
+	"service_manager/cmd/service_manager/web"
 	"service_manager/collector"
 	"service_manager/collector/change"
 	"service_manager/collector/outbox"
@@ -42,9 +43,10 @@ type pipeline struct {
 	state     string        // path of the state file; empty: what was told is known while the program runs
 	heartbeat time.Duration // of the collector's messages about itself; 0: none
 	observe   func(publish.Status)
-	trust     string // see hosts.Config
+	latest    *web.Latest // what HTTP tells of the hosts; nil: no HTTP
+	pprof     bool        // with profiles
+	trust     string      // see hosts.Config
 	reloading reloading
-	clock     *inventoryClock // of the readings of the inventory; nil: no one wants to know
 	systemd   notifier
 	log       *slog.Logger
 }
@@ -114,27 +116,54 @@ func (p pipeline) work(ctx context.Context, poll func(context.Context, *collecto
 	if err != nil {
 		return nil, failed(exitOwn, err)
 	}
+	r := &running{pipeline: p, box: box, pool: pool, collector: c, relay: newRelay(p.sender)}
+	r.readings.tick(false)
+	r.health = health{collector: c, relay: r.relay, heartbeat: p.heartbeat}
+	if p.latest != nil {
+		server, err := r.serve(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer server.Close()
+	}
 	if p.sender == nil {
 		return nil, poll(ctx, c)
 	}
+	return r.send(ctx, poll)
+}
+
+// running is a pipeline that runs.
+type running struct {
+	pipeline  // its inventory, hosts and heartbeat are those of the last reload
+	box       *outbox.Outbox
+	pool      *hosts.Pool
+	collector *collector.Collector
+	relay     *relay
+	health    health
+	readings  readings
+}
+
+// send runs poll and the sender side by side, as work does.
+func (r *running) send(ctx context.Context, poll func(context.Context, *collector.Collector) error) (left, err error) {
 	// The sender outlives ctx, so that it can see off what is in the outbox; polling and draining end with the sender.
 	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	polling, stopPolling := context.WithCancel(ctx)
 	defer stopPolling()
-	relay := newRelay(p.sender)
 	sent := make(chan error, 1)
 	go func() {
-		err := relay.Run(sending, box)
+		err := r.relay.Run(sending, r.box)
 		stopPolling()
 		stop()
 		sent <- err
 	}()
-	attendants := p.attend(polling, c, box, pool, relay)
-	err = poll(polling, c)
+	var beside conc.WaitGroup
+	beside.Go(func() { r.attend(polling) })
+	beside.Go(func() { r.obeyHangups(polling) })
+	err = poll(polling, r.collector)
 	stopPolling()
-	attendants.Wait()
-	left = p.drain(ctx, sending, box, relay)
+	beside.Wait()
+	left = drain(ctx, sending, r.box, r.relay)
 	stop()
 	select {
 	case failure := <-sent:
@@ -145,20 +174,6 @@ func (p pipeline) work(ctx context.Context, poll func(context.Context, *collecto
 	case <-time.After(senderEnds):
 		return nil, failed(exitOwn, errStuck)
 	}
-}
-
-// attend starts what goes on beside polling, and ends with ctx: reloading, and telling systemd.
-func (p pipeline) attend(ctx context.Context, c *collector.Collector, box *outbox.Outbox, pool *hosts.Pool, relay *relay) *conc.WaitGroup {
-	var work conc.WaitGroup
-	health := &health{collector: c, relay: relay, heartbeat: p.heartbeat}
-	v := vigil{notifier: p.systemd, health: health, census: c.Census, outbox: box.Backlog}
-	work.Go(func() { v.run(ctx) })
-	r := reloader{
-		pipeline: p, collector: c, relay: relay, health: health,
-		config: func(p pipeline) collector.Config { return p.collector(box, pool) },
-	}
-	work.Go(func() { r.run(ctx) })
-	return &work
 }
 
 // tellNotices logs what of the inventory is no mistake but may surprise.
@@ -221,7 +236,7 @@ func (p pipeline) known() func(host string) bool {
 
 // drain waits until the outbox is empty, or has only what the broker does not take: for a while, and no longer than a moment after ctx
 // has ended.
-func (p pipeline) drain(ctx, sending context.Context, box *outbox.Outbox, relay *relay) error {
+func drain(ctx, sending context.Context, box *outbox.Outbox, relay *relay) error {
 	patient, cancel := within(sending, drainOnce, relay)
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()

@@ -56,7 +56,7 @@ func TestDrainSaysWhy(t *testing.T) {
 				t.Fatal(err)
 			}
 			box.PutStatus(publish.Status{ID: "1", Host: publish.HostRef{Name: "a", Group: "web"}, Outcome: "ok"})
-			if err := p.drain(t.Context(), t.Context(), box, newRelay(p.sender)); err == nil || err.Error() != want {
+			if err := drain(t.Context(), t.Context(), box, newRelay(p.sender)); err == nil || err.Error() != want {
 				t.Errorf("got %v, want %s", err, want)
 			}
 			if err := box.Close(); err != nil {

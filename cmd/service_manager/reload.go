@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"service_manager/collector"
+	"service_manager/cmd/service_manager/web"
 	"service_manager/inventory"
 )
 
@@ -31,73 +31,69 @@ func hangups() (requests <-chan os.Signal, stop func()) {
 	return signals, func() { signal.Stop(signals) }
 }
 
-// An inventoryClock says how the readings of the inventory went. It is safe for concurrent use.
-type inventoryClock struct {
-	mu      sync.Mutex
-	good    time.Time // when it was last read that is in use
-	refused bool      // the last reading
+// readings say how reading the inventory went. They are safe for concurrent use.
+type readings struct {
+	mu     sync.Mutex
+	reload web.Reload
 }
 
-func (c *inventoryClock) tick(refused bool) {
-	if c == nil {
-		return
-	}
+// tick says that the inventory has been read, and whether it was refused.
+func (c *readings) tick(refused bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.refused = refused
+	c.reload.OK = !refused
 	if !refused {
-		c.good = time.Now()
+		c.reload.At = time.Now()
 	}
 }
 
-// A reloader has the parts of a running pipeline go by another inventory.
-type reloader struct {
-	pipeline  pipeline // its inventory and hosts are those in use
-	collector *collector.Collector
-	config    func(pipeline) collector.Config
-	relay     *relay
-	health    *health
+func (c *readings) last() web.Reload {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reload
 }
 
-// run reloads whenever it is asked to, until ctx ends.
-func (r *reloader) run(ctx context.Context) {
+// obeyHangups reloads whenever it is asked to, until ctx ends.
+func (r *running) obeyHangups(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-r.pipeline.reloading.requests:
-			r.pipeline.systemd.reloading()
+		case <-r.reloading.requests:
+			r.systemd.reloading()
 			r.reload(ctx)
-			r.pipeline.systemd.ready()
+			r.systemd.ready()
 		}
 	}
 }
 
 // reload reads the inventory, and puts it into effect if there is no mistake in it.
-func (r *reloader) reload(ctx context.Context) {
-	p := &r.pipeline
-	inv, selected, next, err := p.reloading.load(p.inventory)
-	p.clock.tick(err != nil)
+func (r *running) reload(ctx context.Context) {
+	inv, selected, next, err := r.reloading.load(r.inventory)
+	r.readings.tick(err != nil)
 	if err != nil {
-		p.log.Error("the inventory was read again and is refused; the one before goes on to count", slog.Any("err", err))
+		r.log.Error("the inventory was read again and is refused; the one before goes on to count", slog.Any("err", err))
 		_ = r.collector.RefuseReload(ctx, err) // Else the end has come.
 		return
 	}
-	before := p.inventory
-	p.inventory, p.hosts, p.heartbeat = inv, selected, inv.Collector.Interval
-	changes, err := r.collector.Reload(ctx, r.config(*p))
+	before := r.inventory
+	r.inventory, r.hosts, r.heartbeat = inv, selected, inv.Collector.Interval
+	if r.latest != nil {
+		r.latest.SetHosts(selected)
+	}
+	changes, err := r.collector.Reload(ctx, r.pipeline.collector(r.box, r.pool))
 	if err != nil {
 		return // The end has come.
 	}
-	r.health.expect(p.heartbeat)
+	r.health.expect(r.heartbeat)
 	if next != nil {
 		r.relay.exchange(next)
 	}
-	p.tellNotices()
-	p.log.Info("the inventory was read again", slog.Int("hosts", len(selected)), slog.Int("added", changes.Added),
+	r.tellNotices()
+	r.log.Info("the inventory was read again", slog.Int("hosts", len(selected)), slog.Int("added", changes.Added),
 		slog.Int("changed", changes.Changed), slog.Int("removed", changes.Removed), slog.Bool("broker_changed", next != nil))
 	for _, key := range fixed(before, inv) {
-		p.log.Warn("a key of the inventory has changed that takes effect when the program is started again", slog.String("key", key))
+		r.log.Warn("a key of the inventory has changed that takes effect when the program is started again", slog.String("key", key))
 	}
 }
 
@@ -113,6 +109,7 @@ func fixed(before, after *inventory.Inventory) []string {
 	differs("collector.name", b.Name, a.Name)
 	differs("collector.state", b.State, a.State)
 	differs("collector.listen", b.Listen, a.Listen)
+	differs("collector.unit_metrics", b.UnitMetrics, a.UnitMetrics)
 	differs("collector.flap_burst", b.FlapBurst, a.FlapBurst)
 	differs("collector.flap_refill", b.FlapRefill, a.FlapRefill)
 	differs("broker.outbox_max_messages", before.Broker.Outbox.MaxMessages, after.Broker.Outbox.MaxMessages)

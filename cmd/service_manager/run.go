@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"reflect"
 
 	"github.com/spf13/cobra"
 
+	"service_manager/cmd/service_manager/web"
 	"service_manager/inventory"
 	"service_manager/publish"
 )
@@ -16,7 +18,7 @@ import (
 const maxBody = 8 << 20
 
 func (a *app) runCommand() *cobra.Command {
-	var once, dryRun bool
+	var once, dryRun, pprof bool
 	cmd := &cobra.Command{
 		Use:   "run [flags] [SELECTOR…]",
 		Short: "Collect and publish until told to stop",
@@ -33,24 +35,34 @@ SIGHUP ("systemctl reload") has it read the inventory again. Only the hosts that
 a file with mistakes changes nothing, and is reported in the log and to the consumers. systemd is
 told when the service is ready, how it is, and that it gets on (Type=notify, WatchdogSec=).
 
+With listen in [collector] it serves HTTP, but not with --once or --dry-run: /metrics for Prometheus,
+/healthz, /readyz, and at /api/v1/hosts the latest status of each host. No one is asked who he is, so
+keep it on loopback, or behind a proxy that asks.
+
 ` + aboutSelectors,
 		Example: `  service_manager run -i inventory.toml
   service_manager run --dry-run -i inventory.toml        # messages as JSON lines, no broker needed
   service_manager run --once -i inventory.toml @web      # one sweep of a group, for cron or a test`,
 		RunE: func(cmd *cobra.Command, selectors []string) error {
-			return a.run(cmd.Context(), selectors, once, dryRun)
+			return a.run(cmd.Context(), selectors, once, dryRun, pprof)
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "read every host once, publish, wait for the confirms, end")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, `print messages to stdout as JSON lines {"routing_key": …, "body": {…}} instead of publishing them`)
+	cmd.Flags().BoolVar(&pprof, "pprof", false, "serve profiles of the program over HTTP, at /debug/pprof/")
 	return cmd
 }
 
-func (a *app) run(ctx context.Context, selectors []string, once, dryRun bool) error {
+func (a *app) run(ctx context.Context, selectors []string, once, dryRun, pprof bool) error {
 	log := a.runLog()
 	inv, selected, err := a.loadHosts(selectors)
 	if err != nil {
 		return err
+	}
+	// Either may run beside the service, which has the address then.
+	serves := inv.Collector.Listen != "" && !once && !dryRun
+	if pprof && !serves {
+		return failed(exitUsage, errors.New("--pprof is for the HTTP server: write listen into [collector], and leave out --once and --dry-run"))
 	}
 	var seen tally
 	p := pipeline{inventory: inv, hosts: selected, trust: a.howToTrust(), heartbeat: inv.Collector.Interval, log: log}
@@ -67,6 +79,11 @@ func (a *app) run(ctx context.Context, selectors []string, once, dryRun bool) er
 		defer stop()
 		p.reloading = reloading{requests: requests, load: a.loadAgain(log, selectors, dryRun)}
 		p.systemd = notifier{log: log}
+		if serves {
+			p.latest, p.pprof = web.NewLatest(), pprof
+			p.latest.SetHosts(selected)
+			p.observe = p.latest.Observe
+		}
 		return p.run(ctx)
 	}
 	p.observe = seen.observe

@@ -40,6 +40,34 @@ func TestNewestPerHostInTurn(t *testing.T) {
 	expect(t, o, 0)
 }
 
+// With the host its status goes, if it waits; one that is on its way is settled as ever. The host may come back.
+func TestRemovalWithdrawsTheStatus(t *testing.T) {
+	o := inMemory(t)
+	put(o, "a/1", "b/1")
+	expect(t, o, 2, "a/1", "b/1")
+	put(o, "b/2", "c/1")
+	for _, host := range []string{"a", "b", "c", "d"} {
+		if err := o.Commit(host, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect(t, o, 2)
+	settle(o, publish.Confirmed, "a/1", "b/1")
+	expect(t, o, 0)
+	put(o, "b/3", "c/2")
+	expect(t, o, 2, "b/3", "c/2")
+	settle(o, publish.Confirmed, "b/3", "c/2")
+	expect(t, o, 0)
+
+	put(o, "a/2")
+	expect(t, o, 1, "a/2")
+	settle(o, publish.Refused, "a/2")
+	if err := o.Commit("a", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, o, 0)
+}
+
 func TestOneInFlightPerHost(t *testing.T) {
 	o := inMemory(t)
 	put(o, "a/1")

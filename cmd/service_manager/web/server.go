@@ -25,8 +25,7 @@ const (
 	maxHeader      = 16 << 10
 	headerWithin   = 5 * time.Second
 	requestWithin  = 10 * time.Second
-	answerWithin   = time.Minute
-	profileWithin  = 5 * time.Minute // With pprof: a profile takes the time that it is asked to.
+	answerWithin   = time.Minute     // To a profile pprof adds the time that it is asked to take.
 	idleFor        = 2 * time.Minute // Longer than it is from one scrape to the next.
 	shutdownWithin = time.Second
 )
@@ -117,9 +116,6 @@ func newServer(config Config) (*Server, error) {
 		ConnState:         s.count,
 		ErrorLog:          slog.NewLogLogger(config.Log.Handler(), slog.LevelDebug),
 	}
-	if config.Pprof {
-		s.server.WriteTimeout = profileWithin
-	}
 	return s, nil
 }
 
@@ -186,7 +182,7 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 		defer func() {
 			if v := recover(); v != nil {
 				if v != http.ErrAbortHandler { //nolint:errorlint // As net/http itself compares it.
-					s.config.Log.Error("a request failed", slog.String("path", r.URL.Path), slog.Any("panic", v),
+					s.config.Log.Error("a request failed", slog.String("request", r.URL.Path), slog.Any("err", v),
 						slog.String("stack", string(debug.Stack())))
 				}
 				panic(http.ErrAbortHandler) // The client sees that the answer is not whole.
