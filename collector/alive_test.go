@@ -14,7 +14,7 @@ import (
 func TestAliveWhateverTheHostsDo(t *testing.T) {
 	for name, pool := range map[string]*fakePool{
 		"idle": {},
-		"hanging": {poll: func(ctx context.Context, _ string) (hosts.Snapshot, error) {
+		"hanging": {poll: func(context.Context, string) (hosts.Snapshot, error) {
 			time.Sleep(8 * time.Second)
 			return hosts.Snapshot{}, failure(hosts.Timeout)
 		}},

@@ -108,7 +108,9 @@ func startService(t *testing.T) *service {
 	go func() {
 		lines := bufio.NewScanner(stdout)
 		for lines.Buffer(nil, maxBody); lines.Scan(); {
-			var line struct{ Body publish.Notice }
+			var line struct {
+				Body publish.Notice `json:"body"`
+			}
 			if err := json.Unmarshal(lines.Bytes(), &line); err == nil && line.Body.Type == publish.KindCollector {
 				s.messages <- line.Body
 			}
