@@ -17,6 +17,8 @@ type result struct {
 	changed  bool           // Of a look at the files.
 	dialled  bool           // It was a dial.
 	removed  bool           // The outbox has forgotten the host.
+	told     bool           // Of a conclusion: the poll has led to events.
+	transit  bool           // Of a conclusion: the poll has seen units in transit.
 	worked   time.Duration
 }
 

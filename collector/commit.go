@@ -35,10 +35,10 @@ func (s *schedule) baseline(host string) *change.Baseline {
 }
 
 // commit puts the events of w's last poll into the outbox, together with the state that they lead to, and returns when they are safe.
-// Where that fails nothing is lost: the next poll is compared with the same state as this one.
-func (s *schedule) commit(w *watch, a account) {
+// It reports whether there were any. Where that fails nothing is lost: the next poll is compared with the same state as this one.
+func (s *schedule) commit(w *watch, a account) (told bool) {
 	if s.config.Outbox == nil {
-		return
+		return false
 	}
 	log := s.config.Log.With(slog.String("host", w.host.Name))
 	panicked := panics.Try(func() {
@@ -46,7 +46,7 @@ func (s *schedule) commit(w *watch, a account) {
 		refused := false // Of which the outbox has logged why.
 		err := step.Commit(func(state []byte, events []publish.Event) error {
 			err := s.config.Outbox.Commit(w.host.Name, state, events)
-			refused = err != nil
+			refused, told = err != nil, err == nil && len(events) > 0
 			return err
 		})
 		switch {
@@ -59,6 +59,7 @@ func (s *schedule) commit(w *watch, a account) {
 	if panicked != nil {
 		log.Error("the changes of a host cannot be told", slog.Any("err", panicked.AsError()))
 	}
+	return told
 }
 
 // observation is what the last poll of w said.

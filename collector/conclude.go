@@ -48,8 +48,8 @@ func (s *schedule) conclude(ctx context.Context, w *watch, r result) {
 				slog.String("host", w.host.Name), slog.Any("err", r.snapshot.GlobsErr))
 		}
 		s.tell(w, a)
-		s.commit(w, a)
-		s.handBack(ctx, result{watch: w})
+		told := s.commit(w, a)
+		s.handBack(ctx, result{watch: w, told: told, transit: inTransit(r.snapshot.Units)})
 	})
 }
 

@@ -28,6 +28,7 @@ type fakePool struct {
 	order     []string // Hosts as they were dialled.
 	dialled   []time.Time
 	asked     []inventory.Host // As they were polled.
+	begun     []time.Time      // When they were.
 	dropped   []string
 	inDial    gauge
 	inPoll    gauge
@@ -67,6 +68,7 @@ func (p *fakePool) Poll(ctx context.Context, h inventory.Host) (hosts.Snapshot, 
 	}
 	p.polls[h.Name]++
 	p.asked = append(p.asked, h)
+	p.begun = append(p.begun, time.Now())
 	leave := p.inPoll.enter()
 	p.mu.Unlock()
 	defer func() {

@@ -49,6 +49,9 @@ func (q *pollQueue) alarm() time.Time {
 	return q.lane.roomAt()
 }
 
+// calm reports whether there are so many places that another poll is in no one's way.
+func (q *pollQueue) calm() bool { return len(q.well)+q.lane.quick <= q.lane.places/2 }
+
 func (q *pollQueue) waiting() int { return len(q.well) + len(q.suspects) }
 
 func (q *pollQueue) resize(places int) { q.lane.places, q.lane.slowPlaces = places, places*slowPolls }

@@ -192,7 +192,7 @@ func (s *schedule) adopt(w *watch, h inventory.Host, now time.Time) {
 
 // leave has a goroutine commit that w is removed, unless the inventory still has it.
 func (s *schedule) leave(ctx context.Context, w *watch) {
-	w.stage, w.resume = leaving, time.Time{}
+	w.stage, w.resume, w.soon = leaving, time.Time{}, time.Time{}
 	s.telling++
 	remove := s.config.Known != nil && !s.config.Known(w.host.Name)
 	s.work.Go(func() {

@@ -28,6 +28,7 @@ type schedule struct {
 	telling int       // Hosts in the stages concluding and leaving.
 
 	stretched int // Hosts whose interval is longer than the inventory says.
+	looked    int // Looks that turns have not earned yet.
 
 	results chan result
 	work    conc.WaitGroup // Whatever waits for a host.
@@ -119,11 +120,11 @@ func (s *schedule) alarm(now time.Time) time.Time {
 	return earlier(at, now.Add(turnEvery))
 }
 
-// ring attends to the hosts whose turn has come, or whose back-off is over.
+// ring attends to the hosts whose turn has come, whose back-off is over, or that are to be looked at before their turn.
 func (s *schedule) ring(ctx context.Context, now time.Time) {
 	for w := s.agenda.first(); w != nil && !w.alarm.After(now); w = s.agenda.first() {
 		if w.due.After(now) {
-			s.begin(w, w.resume)
+			s.early(w, now)
 		} else {
 			s.turn(ctx, w, now)
 		}
@@ -144,11 +145,13 @@ func (s *schedule) turn(ctx context.Context, w *watch, now time.Time) {
 	switch {
 	case w.stage == concluding: // A status is on its way, and what is known is not ours to read.
 	case w.stage != idle:
-		if w.err == nil {
+		if w.err == nil && !w.look {
 			s.stats.overrun(w.waited(now) > now.Sub(w.asked)/2)
 		}
+		w.look = false // It has taken the place of one turn.
 		s.repeat(w, now)
 	case !w.paused(now):
+		s.earn(w)
 		s.begin(w, due)
 	case hosts.Persistent(w.err):
 		w.asked = due
@@ -169,6 +172,7 @@ func (s *schedule) next(now time.Time, w *watch) time.Time {
 // begin lets w wait for its poll, which was due at asked.
 func (s *schedule) begin(w *watch, asked time.Time) {
 	w.stage, w.asked, w.worked, w.dialled, w.fresh, w.resume = waiting, asked, 0, 0, false, time.Time{}
+	w.soon, w.look = time.Time{}, false
 	if s.config.Pool.Connected(w.host.Name) {
 		s.polls.add(w)
 		return
@@ -220,6 +224,7 @@ func (s *schedule) settle(ctx context.Context, r result) {
 	case done == concluding:
 		w.stage, w.standing = idle, standing{w.outcome, w.lastAt}
 		s.left--
+		s.follow(w, r, time.Now())
 	case w.overtaken(): // What was under way is of no use.
 		w.stage = idle
 	case done == checking && r.changed:

@@ -19,6 +19,8 @@ type Stats struct {
 	// those where most of it was spent waiting for places: where it rises all the time after a start, Parallel, Dials or
 	// DialRate is too small for the fleet, or the interval too short.
 	Overruns, WaitOverruns uint64
+	// Looks counts the polls that came before their turn, since something had just happened on the host.
+	Looks uint64
 	// Polls counts those that have ended, whatever came of them. In all, they have waited for places for Queued, and worked for
 	// Worked, of which Dialled went into connecting. Late counts those that waited longer than a tenth of their interval.
 	Polls, Late             uint64
@@ -52,6 +54,12 @@ func (t *stats) overrun(waited bool) {
 		return
 	}
 	t.now.Overruns++
+}
+
+func (t *stats) look() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.now.Looks++
 }
 
 // poll counts a poll that went as a says.

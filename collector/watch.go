@@ -32,6 +32,8 @@ type watch struct {
 	// When.
 	due      time.Time // Its next turn.
 	resume   time.Time // No attempt before; zero for none. It may lie before the next turn.
+	soon     time.Time // A look before its next turn; zero: none.
+	looks    looks
 	failures int       // Of its back-off.
 	alarm    time.Time // When the schedule looks at it next: see rearm.
 	index    int       // On the agenda.
@@ -47,6 +49,7 @@ type watch struct {
 	worked  time.Duration // Before that, without the waiting for places.
 	dialled time.Duration // What of worked went into connecting.
 	fresh   bool          // Its connection was made within it.
+	look    bool          // It is no turn's, but came sooner.
 	places  []*place
 	class   int    // Of those to be dialled.
 	ticket  uint64 // Of those to be dialled.
@@ -62,11 +65,12 @@ type watch struct {
 	standing standing         // Of the above, what the schedule may read at any time.
 }
 
-// rearm sets the alarm: on the next turn or, where that is earlier, at the end of the back-off.
+// rearm sets the alarm: on the next turn or, where that is earlier, at the end of the back-off or when the host is to be looked at.
+// Whatever else is to have a host polled sooner sets soon.
 func (w *watch) rearm() {
 	w.alarm = w.due
 	if w.stage == idle {
-		w.alarm = earlier(w.due, w.resume)
+		w.alarm = earlier(earlier(w.due, w.resume), w.soon)
 	}
 }
 
