@@ -8,9 +8,11 @@ GOVULNCHECK_VERSION = v1.9.0
 NFPM_VERSION = v2.45.2
 
 # Where Go's own installer puts it, and where Debian has debootstrap, also for a shell that does not look there.
-export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
+# The last is where integration/setup puts promtool.
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/service_manager
+export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin:$(CACHE)/bin
 
-TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/service_manager/$(firstword $(shell PATH='$(PATH)' go env GOVERSION 2>&1))
+TOOLS := $(CACHE)/$(firstword $(shell PATH='$(PATH)' go env GOVERSION 2>&1))
 GOLANGCI_LINT = $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
 DEADCODE = $(TOOLS)/deadcode-$(DEADCODE_VERSION)/deadcode
 NFPM = $(TOOLS)/nfpm-$(NFPM_VERSION)/nfpm

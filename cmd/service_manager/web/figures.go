@@ -11,6 +11,15 @@ import (
 
 func collectorFigures() []figure[collector.Stats] {
 	type stats = collector.Stats
+	overruns := func(cause string, value func(stats) float64) figure[stats] {
+		return figure[stats]{
+			prometheus.NewDesc("service_manager_overruns_total",
+				"Turns missed by hosts that were well, or new, because their polls before had not ended: because of the host, which answers "+
+					"slowly, or because the polls waited for places.",
+				nil, prometheus.Labels{"cause": cause}),
+			prometheus.CounterValue, value,
+		}
+	}
 	return []figure[stats]{
 		gauge("polls_waiting", "Hosts that wait to be polled on their connections.",
 			func(s stats) float64 { return float64(s.PollsWaiting) }),
@@ -24,8 +33,12 @@ func collectorFigures() []figure[collector.Stats] {
 			func(s stats) float64 { return float64(s.DialsInFlight) }),
 		gauge("dials_slow", "Those of the dials in flight that have given up their place to others.",
 			func(s stats) float64 { return float64(s.DialsSlow) }),
-		counter("overruns_total", "Turns missed by hosts that were well, or new, because their polls before had not ended.",
-			func(s stats) float64 { return float64(s.Overruns) }),
+		overruns("host", func(s stats) float64 { return float64(s.Overruns) }),
+		overruns("waiting", func(s stats) float64 { return float64(s.WaitOverruns) }),
+		counter("late_polls_total", "Polls that waited for places longer than a tenth of their interval.",
+			func(s stats) float64 { return float64(s.Late) }),
+		gauge("hosts_stretched", "Hosts whose interval is longer than the inventory says, because they answer no faster.",
+			func(s stats) float64 { return float64(s.Stretched) }),
 		counter("refused_changes_total", "Changes of hosts that could not be kept in the state file; each is tried again with the next poll.",
 			func(s stats) float64 { return float64(s.Refused) }),
 	}

@@ -91,7 +91,7 @@ func TestMetrics(t *testing.T) {
 		`service_manager_polls_total{outcome="ok"}`:                                                1,
 		`service_manager_polls_total{outcome="auth_failed"}`:                                       1,
 		`service_manager_poll_duration_seconds{phase="dial"}`:                                      3,
-		`service_manager_overruns_total`:                                                           2,
+		`service_manager_overruns_total{cause="host"}`:                                             2,
 		`service_manager_ssh_connections`:                                                          3,
 		`service_manager_ssh_dials_total`:                                                          4,
 		`service_manager_outbox_events`:                                                            5,
