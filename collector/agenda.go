@@ -2,16 +2,17 @@ package collector
 
 import (
 	"container/heap"
-	"hash/fnv"
+	"crypto/sha256"
+	"encoding/binary"
 	"time"
 )
 
 // phase is a host's place within the interval. It hashes the names, so that the polls of a fleet spread evenly and keep their
-// places across restarts and reloads, and so that two collectors do not poll a host at the same moment.
+// places across restarts and reloads, and so that two collectors do not poll a host at the same moment. A lesser hash than this one, such
+// as FNV, is uneven for names that just count.
 func phase(collector, host string, interval time.Duration) time.Duration {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(collector + "\x00" + host))                   // A hash does not fail.
-	return time.Duration(h.Sum64()>>1) % max(interval, time.Nanosecond) // The shift leaves 63 bits.
+	h := sha256.Sum256([]byte(collector + "\x00" + host))
+	return time.Duration(binary.BigEndian.Uint64(h[:])>>1) % max(interval, time.Nanosecond) // The shift leaves 63 bits.
 }
 
 // next is the first moment after now that lies in the given phase of the interval, counted in absolute time.

@@ -3,7 +3,6 @@ package collector
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"testing"
 	"time"
 )
@@ -24,22 +23,42 @@ func TestNextStaysInPhase(t *testing.T) {
 	}
 }
 
-// The polls of a fleet must not come in bursts: of 10,000 hosts, each tenth of the interval gets a tenth, give or take a fifth.
+// The polls of a fleet must not come in bursts: names that count, whatever they look like, are spread as dice would.
 func TestPhasesSpread(t *testing.T) {
-	const interval = 10 * time.Second
-	var tenths [10]int
-	for i := range 10_000 {
-		p := phase("fleet-a", fmt.Sprintf("web-%05d", i), interval)
-		if p < 0 || p >= interval {
-			t.Fatalf("phase %v of web-%05d is not within the interval", p, i)
+	const hosts, parts = 10_000, 100
+	for _, format := range []string{"web-%05d", "web-%d", "h%d", "node%04d.rack.example", "%d-db-a"} {
+		for _, interval := range []time.Duration{time.Second, 5 * time.Second, 10 * time.Second, time.Minute, time.Hour} {
+			var counts [parts]float64
+			for i := range hosts {
+				p := phase("fleet-a", fmt.Sprintf(format, i), interval)
+				if p < 0 || p >= interval {
+					t.Fatalf("phase %v of host %d is not within the interval", p, i)
+				}
+				counts[p*parts/interval]++
+			}
+			const even = float64(hosts) / parts
+			chiSquare := 0.0
+			for _, n := range counts {
+				chiSquare += (n - even) * (n - even) / even
+			}
+			if chiSquare > 182 { // With 99 degrees of freedom, one in a million.
+				t.Errorf("%s, %v: the phases have a chi-square of %v", format, interval, chiSquare)
+			}
 		}
-		tenths[p/time.Second]++
 	}
-	if low, high := slices.Min(tenths[:]), slices.Max(tenths[:]); low < 800 || high > 1200 {
-		t.Errorf("hosts per tenth of the interval: %v", tenths)
-	}
-	if phase("a", "web-01", interval) == phase("b", "web-01", interval) {
+	if phase("a", "web-01", time.Second) == phase("b", "web-01", time.Second) {
 		t.Error("two collectors poll a host in the same phase")
+	}
+}
+
+// A whole multiple of an interval has turns that the interval has too: who is stretched keeps its phase.
+func TestPhasesOfMultiplesAgree(t *testing.T) {
+	for i := range 1000 {
+		host := fmt.Sprintf("web-%d", i)
+		interval, multiple := time.Duration(1+i)*time.Second/7, time.Duration(1+i%9)
+		if one, many := phase("fleet-a", host, interval), phase("fleet-a", host, multiple*interval); many%interval != one {
+			t.Fatalf("%s: phase %v of %v, but %v of %d times as much", host, one, interval, many, multiple)
+		}
 	}
 }
 
