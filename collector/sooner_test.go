@@ -141,6 +141,12 @@ func TestWhatIsNotLookedAt(t *testing.T) {
 			pool.disconnect("web-01")
 			return flaps(n)
 		}, nil},
+		{"it is too slow", func(ctx context.Context, _ *fakePool, n int) (hosts.Snapshot, error) {
+			if err := sleep(ctx, 10100*time.Millisecond); err != nil {
+				return hosts.Snapshot{}, err
+			}
+			return flaps(n)
+		}, nil},
 		{
 			"its events are refused", func(_ context.Context, _ *fakePool, n int) (hosts.Snapshot, error) { return flaps(n) },
 			&fakeOutbox{commit: func(string) error { return errInterrupted }},
@@ -168,6 +174,29 @@ func TestWhatIsNotLookedAt(t *testing.T) {
 		}
 		if err := c.Sweep(t.Context()); err != nil || len(pool.begun) != 3 {
 			t.Errorf("a sweep of 3 hosts: %d polls, %v", len(pool.begun), err)
+		}
+	})
+}
+
+// A look that is still under way when the turn comes takes its place: no turn is missed, and the next one is kept.
+func TestLookTakesThePlaceOfATurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pool := &fakePool{}
+		pool.poll = func(ctx context.Context, host string) (hosts.Snapshot, error) {
+			switch n := pool.polled(host); {
+			case n < 3:
+				return changed("active", 1), nil
+			case n == 4:
+				return changed("active", 2), sleep(ctx, 9500*time.Millisecond)
+			}
+			return changed("active", 2), nil
+		}
+		_, stats := observed(t, collector.Config{Hosts: fleet(1, 10*time.Second), Pool: pool, Outbox: &fakeOutbox{}}, time.Minute)
+		if stats.Looks != 2 || stats.Overruns+stats.WaitOverruns != 0 { // One more follows that turn.
+			t.Errorf("%+v", stats)
+		}
+		if look, turn := pool.begun[3].Sub(pool.begun[2]), pool.begun[4].Sub(pool.begun[2]); look != time.Second || turn != 20*time.Second {
+			t.Errorf("looked at %v after the change, and polled %v after it; want 1s and 20s", look, turn)
 		}
 	})
 }
