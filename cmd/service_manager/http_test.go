@@ -51,7 +51,7 @@ type serving struct {
 	stop func() int
 }
 
-var servingAt = regexp.MustCompile(`msg="serving HTTP" address=(\S+)`) //nolint:gochecknoglobals // A constant, but for its type.
+var servingAt = regexp.MustCompile(`msg="serving HTTP" address=(\S+)`)
 
 // startRun starts the program, and returns when it serves HTTP.
 func startRun(t *testing.T, args ...string) serving {
@@ -101,7 +101,7 @@ func (r serving) get(t *testing.T, path string) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }() // It is read to its end.
 	body, err := io.ReadAll(answer.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -223,7 +223,7 @@ func TestRunWantsItsAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close()
+	defer func() { _ = taken.Close() }() // It has done its part.
 	var stderr strings.Builder
 	code := execute(t.Context(), []string{"run", "-i", withHTTP(t, simulated, taken.Addr().String())}, nil, io.Discard, &stderr)
 	if code != exitOwn || !strings.Contains(stderr.String(), taken.Addr().String()+", as listen in [collector] says: address already in use") {

@@ -54,12 +54,9 @@ func TestHosts(t *testing.T) {
 	} {
 		code, body := get(t, h, "/api/v1/hosts"+query)
 		var got struct {
-			Collector string
-			Pending   []string
-			Hosts     []struct {
-				Type string
-				Host struct{ Name string }
-			}
+			Collector string           `json:"collector"`
+			Pending   []string         `json:"pending"`
+			Hosts     []publish.Status `json:"hosts"`
 		}
 		if err := json.Unmarshal([]byte(body), &got); err != nil || code != http.StatusOK {
 			t.Errorf("%s: code %d, %v in:\n%s", query, code, err, body)

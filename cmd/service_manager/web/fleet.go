@@ -1,10 +1,10 @@
 package web
 
 import (
-	"math"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"service_manager/hosts"
 	"service_manager/publish"
@@ -62,37 +62,39 @@ func (f *fleetMetrics) Collect(ch chan<- prometheus.Metric) {
 	for _, r := range f.latest.fleet.Load().records {
 		seen := r.seen.Load()
 		if seen == nil {
-			counts[pending]++
-			send(ch, f.up, 0, r.name, r.group)
-			send(ch, f.outcome, 1, r.name, r.group, pending)
+			counts.add(pending)
+			send(ch, f.up, 0, r.labels)
+			send(ch, f.outcome, 1, with(r.labels, counts[pending].label("outcome")))
 			continue
 		}
-		counts[outcomeLabel(seen.status.Outcome)]++
+		outcome := outcomeLabel(seen.status.Outcome)
+		counts.add(outcome)
+		send(ch, f.outcome, 1, with(r.labels, counts[outcome].label("outcome")))
 		f.host(ch, r, seen)
 		if seen.status.Outcome != string(hosts.OK) { // What is known of its units is old.
 			continue
 		}
 		for _, u := range distinct(seen.status.Units) {
 			state := unitState(u)
-			states[state]++
+			states.add(state)
 			switch {
 			case !f.perUnit:
 			case series == f.maxSeries:
 				omitted++
 			default:
 				series++
-				send(ch, f.unit, 1, r.name, r.group, strings.ToValidUTF8(u.Name, "\uFFFD"), state)
+				send(ch, f.unit, 1, with(r.labels, states[state].label("state"), label("unit", strings.ToValidUTF8(u.Name, "\uFFFD"))))
 			}
 		}
 	}
-	for outcome, n := range counts {
-		send(ch, f.hosts, float64(n), outcome)
+	for outcome, c := range counts {
+		send(ch, f.hosts, float64(c.n), []*dto.LabelPair{label("outcome", outcome)})
 	}
-	for state, n := range states {
-		send(ch, f.units, float64(n), state)
+	for state, c := range states {
+		send(ch, f.units, float64(c.n), []*dto.LabelPair{label("state", state)})
 	}
 	if f.perUnit {
-		send(ch, f.omitted, float64(omitted))
+		send(ch, f.omitted, float64(omitted), nil)
 	}
 }
 
@@ -100,37 +102,46 @@ func (f *fleetMetrics) Collect(ch chan<- prometheus.Metric) {
 func (f *fleetMetrics) host(ch chan<- prometheus.Metric, r *record, seen *seen) {
 	s := &seen.status
 	ok := s.Outcome == string(hosts.OK)
-	send(ch, f.up, yes(ok), r.name, r.group)
-	send(ch, f.outcome, 1, r.name, r.group, outcomeLabel(s.Outcome))
-	send(ch, f.interval, s.IntervalSeconds, r.name, r.group)
+	send(ch, f.up, yes(ok), r.labels)
+	send(ch, f.interval, s.IntervalSeconds, r.labels)
 	switch {
 	case ok:
-		send(ch, f.read, timestamp(s.Time.Time), r.name, r.group)
+		send(ch, f.read, timestamp(s.Time.Time), r.labels)
 	case s.StaleSince != nil:
-		send(ch, f.read, timestamp(s.StaleSince.Time), r.name, r.group)
+		send(ch, f.read, timestamp(s.StaleSince.Time), r.labels)
 	}
 	if ok && s.System != nil && s.System.FailedUnits != nil {
-		send(ch, f.failed, float64(*s.System.FailedUnits), r.name, r.group)
+		send(ch, f.failed, float64(*s.System.FailedUnits), r.labels)
 	}
 	for phase, seconds := range phaseSeconds(seen.poll) {
-		send(ch, f.seconds, seconds, r.name, r.group, phaseName(phase))
+		send(ch, f.seconds, seconds, r.ofPhase[phase])
 	}
 }
 
-// send makes one series, unless it does not exist: NaN.
-func send(ch chan<- prometheus.Metric, desc *prometheus.Desc, value float64, labels ...string) {
-	if !math.IsNaN(value) {
-		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
-	}
+// counts has an entry for each word that there may be.
+type counts map[string]*wordCount
+
+type wordCount struct {
+	word string
+	n    int
+	pair *dto.LabelPair // Made once for all series that have it.
 }
 
-// newCounts has a zero for each word.
-func newCounts(words []string) map[string]int {
-	counts := make(map[string]int, len(words))
+func newCounts(words []string) counts {
+	c := make(counts, len(words))
 	for _, word := range words {
-		counts[word] = 0
+		c[word] = &wordCount{word: word}
 	}
-	return counts
+	return c
+}
+
+func (c counts) add(word string) { c[word].n++ }
+
+func (w *wordCount) label(name string) *dto.LabelPair {
+	if w.pair == nil {
+		w.pair = label(name, w.word)
+	}
+	return w.pair
 }
 
 // distinct are the units of different names: the inventory may watch one under several.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"service_manager/inventory"
 	"service_manager/publish"
@@ -36,7 +37,17 @@ type fleet struct {
 // A record is what is kept of one host.
 type record struct {
 	name, group string
-	seen        atomic.Pointer[seen] // Nil before the first status.
+	labels      []*dto.LabelPair         // Of its series.
+	ofPhase     [phases][]*dto.LabelPair // Of those of its last poll.
+	seen        atomic.Pointer[seen]     // Nil before the first status.
+}
+
+func newRecord(h inventory.Host) *record {
+	r := &record{name: h.Name, group: h.Group, labels: []*dto.LabelPair{label("group", h.Group), label("host", h.Name)}}
+	for phase := range r.ofPhase {
+		r.ofPhase[phase] = append(slices.Clone(r.labels), label("phase", phaseName(phase)))
+	}
+	return r
 }
 
 // seen does not change.
@@ -94,7 +105,7 @@ func (l *Latest) SetHosts(hosts []inventory.Host) {
 		r := before.byName[h.Name]
 		if r == nil || r.group != h.Group {
 			moved := r
-			r = &record{name: h.Name, group: h.Group}
+			r = newRecord(h)
 			if moved != nil {
 				r.seen.Store(moved.seen.Load())
 			}

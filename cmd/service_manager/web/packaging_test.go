@@ -24,17 +24,25 @@ const (
 // A dashboard is what Grafana reads, as far as it matters here.
 type dashboard struct {
 	Panels []struct {
-		ID      int
-		Title   string
-		GridPos struct{ X, Y, W, H int }
-		Targets []struct{ Expr, LegendFormat string }
-	}
+		ID      int    `json:"id"`
+		Title   string `json:"title"`
+		GridPos struct {
+			X int `json:"x"`
+			Y int `json:"y"`
+			W int `json:"w"`
+			H int `json:"h"`
+		} `json:"gridPos"`
+		Targets []struct {
+			Expr         string `json:"expr"`
+			LegendFormat string `json:"legendFormat"`
+		} `json:"targets"`
+	} `json:"panels"`
 	Templating struct {
 		List []struct {
-			Name  string
-			Query json.RawMessage // Text, or an object with the text in it.
-		}
-	}
+			Name  string          `json:"name"`
+			Query json.RawMessage `json:"query"` // Text, or an object with the text in it.
+		} `json:"list"`
+	} `json:"templating"`
 }
 
 func readDashboard(t *testing.T) dashboard {
@@ -97,7 +105,6 @@ func (v vocabulary) knows(label string) bool {
 	return false
 }
 
-//nolint:gochecknoglobals // Constants, but for their type.
 var (
 	selector = regexp.MustCompile(`\b((?:service_manager|process|go)_[a-z_]+|up\b)(?:\{([^}]*)\})?`)
 	matcher  = regexp.MustCompile(`(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"`)
@@ -170,7 +177,9 @@ func TestDashboard(t *testing.T) {
 	}
 	labelValues := regexp.MustCompile(`^label_values\(.*, (\w+)\)$`)
 	for _, variable := range d.Templating.List {
-		var query struct{ Query string }
+		var query struct {
+			Query string `json:"query"`
+		}
 		if json.Unmarshal(variable.Query, &query) != nil { // Of the data source's kind.
 			continue
 		}

@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/pprof" //nolint:gosec // G108: it registers with a mux that nothing here serves.
+	"net/http/pprof" // It also registers with a mux that nothing here serves.
 	"runtime/debug"
 	"sync/atomic"
 	"syscall"

@@ -28,21 +28,28 @@ func serve(t *testing.T, c web.Config) *web.Server {
 	return s
 }
 
+// An answer is what came of a request.
+type answer struct {
+	code   int
+	header http.Header
+	text   string
+}
+
 // ask makes one request on a connection of its own.
-func ask(t *testing.T, s *web.Server, method, path string, body io.Reader) (*http.Response, string, error) {
+func ask(t *testing.T, s *web.Server, method, path string, body io.Reader) (answer, error) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, "http://"+s.Addr()+path, body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Do(r)
+	got, err := client.Do(r)
 	if err != nil {
-		return nil, "", err
+		return answer{}, err
 	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	return answer, string(text), err
+	defer func() { _ = got.Body.Close() }() // It is read to its end.
+	text, err := io.ReadAll(got.Body)
+	return answer{got.StatusCode, got.Header, string(text)}, err
 }
 
 func TestServer(t *testing.T) {
@@ -62,15 +69,15 @@ func TestServer(t *testing.T) {
 		{"HEAD", "/healthz", "", http.StatusOK, ""},
 		{"GET", "/metrics", "", http.StatusOK, "service_manager_build_info"},
 	} {
-		answer, text, err := ask(t, s, row.method, row.path, strings.NewReader(row.body))
+		got, err := ask(t, s, row.method, row.path, strings.NewReader(row.body))
 		if err != nil {
 			t.Errorf("%s %s: %v", row.method, row.path, err)
 			continue
 		}
-		if answer.StatusCode != row.code || !strings.Contains(text, row.answer) {
-			t.Errorf("%s %s: %s\n%s\nwant %d and %q", row.method, row.path, answer.Status, text, row.code, row.answer)
+		if got.code != row.code || !strings.Contains(got.text, row.answer) {
+			t.Errorf("%s %s: %d %s\nwant %d and %q", row.method, row.path, got.code, got.text, row.code, row.answer)
 		}
-		if answer.Header.Get("X-Content-Type-Options") != "nosniff" {
+		if got.header.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s %s: a browser may take it for something else", row.method, row.path)
 		}
 	}
@@ -101,9 +108,9 @@ func TestPprof(t *testing.T) {
 	c := config("web-01")
 	c.Pprof = true
 	s := serve(t, c)
-	answer, text, err := ask(t, s, "GET", "/debug/pprof/goroutine?debug=1", http.NoBody)
-	if err != nil || answer.StatusCode != http.StatusOK || !strings.Contains(text, "goroutine profile") {
-		t.Errorf("%v %v: %s", err, answer, text)
+	got, err := ask(t, s, "GET", "/debug/pprof/goroutine?debug=1", http.NoBody)
+	if err != nil || got.code != http.StatusOK || !strings.Contains(got.text, "goroutine profile") {
+		t.Errorf("%v: %d %s", err, got.code, got.text)
 	}
 }
 
@@ -129,11 +136,11 @@ func TestPanicInARequest(t *testing.T) {
 	c.Confirmed = func(string) uint64 { panic("no outbox") }
 	c.Latest.Observe(status("web-01"))
 	s := serve(t, c)
-	if answer, text, err := ask(t, s, "GET", "/api/v1/hosts/web-01", http.NoBody); err == nil {
-		t.Errorf("it answered %s: %s", answer.Status, text)
+	if got, err := ask(t, s, "GET", "/api/v1/hosts/web-01", http.NoBody); err == nil {
+		t.Errorf("it answered %d: %s", got.code, got.text)
 	}
-	if _, text, err := ask(t, s, "GET", "/healthz", http.NoBody); err != nil || text != "ok\n" {
-		t.Errorf("after it: %q, %v", text, err)
+	if got, err := ask(t, s, "GET", "/healthz", http.NoBody); err != nil || got.text != "ok\n" {
+		t.Errorf("after it: %q, %v", got.text, err)
 	}
 	s.Close()
 	if text := log.String(); !strings.Contains(text, `path=/api/v1/hosts/web-01 panic="no outbox" stack=`) {
@@ -150,7 +157,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Close()
+		defer func() { _ = c.Close() }() // It may be closed by then.
 		open = append(open, c)
 	}
 	// Each has answered, so each counts.
@@ -164,14 +171,14 @@ func TestConnectionsAreBounded(t *testing.T) {
 		}
 		_ = answer.Body.Close()
 	}
-	if answer, _, err := ask(t, s, "GET", "/healthz", http.NoBody); err == nil {
-		t.Errorf("one more than %d is answered: %s", web.MaxConnections, answer.Status)
+	if got, err := ask(t, s, "GET", "/healthz", http.NoBody); err == nil {
+		t.Errorf("one more than %d is answered: %d", web.MaxConnections, got.code)
 	}
 	if err := open[0].Close(); err != nil {
 		t.Fatal(err)
 	}
 	for { // The server hears of it in its own time.
-		if _, _, err := ask(t, s, "GET", "/healthz", http.NoBody); err == nil {
+		if _, err := ask(t, s, "GET", "/healthz", http.NoBody); err == nil {
 			return
 		}
 		time.Sleep(time.Millisecond)
@@ -194,7 +201,7 @@ func TestCloseWaitsAMoment(t *testing.T) {
 		}
 		var asking sync.WaitGroup
 		var failure error
-		asking.Go(func() { _, _, failure = ask(t, s, "GET", "/metrics", http.NoBody) })
+		asking.Go(func() { _, failure = ask(t, s, "GET", "/metrics", http.NoBody) })
 		<-entered
 		if hangs {
 			s.Close()
