@@ -15,8 +15,16 @@
 //
 // Each host has a turn per interval, in a phase of its own. Then it is polled on its standing connection, else it waits to be dialled. A
 // host that fails in its transport backs off, with full jitter up to 15 s or its interval, and is tried again when that is over,
-// whatever its turns; one that does not let us in, or that we do not trust, has 5 to 6 minutes, or until our own files change. So a
-// host's poll may come sooner than its turn, and nothing but [Pool] and the outbox need know: what wakes a host, or takes one in or
+// whatever its turns; one that does not let us in, or that we do not trust, has 5 to 6 minutes, or until our own files change.
+//
+// A host whose polls keep taking longer than its interval has a longer one, a whole multiple, until it is faster: see [Stats].Stretched
+// and interval_seconds in its statuses. What polls wait for places does not count, and what fails neither.
+//
+// A host on which something has just happened, or has a unit in transit, is looked at again 0.5 to 1 s later, then twice as late each time
+// until its next turn is nearer. Over any time it has at most 6 more looks than turns, and the fleet a tenth of its hosts more, so that
+// change for ever costs no more than twice the polls; and a look must not be in the way of a turn.
+//
+// So a host's poll may come sooner than its turn, and nothing but [Pool] and the outbox need know: what wakes a host, or takes one in or
 // out while the collector runs, only has to find it on the agenda.
 //
 // # Places
@@ -42,6 +50,7 @@
 //   - A host in trouble whose turn comes while it backs off, or while its last poll has not ended, has a status too: what is known
 //     is said again, marked as old. Of a host that was well, nothing is said until its poll has ended.
 //   - A host is polled once at a time. A poll that takes longer than the interval makes the host miss a turn, it never piles up.
+//     Whose doing that is, ours or the host's, is counted apart.
 //   - A poll works no longer than the host's two timeouts together, connecting and connecting again included. What it waits for
 //     places is told apart in the status (queued_ms), and is no part of that.
 //   - One host's trouble, a panic included, is that host's: no other poll ends for it.

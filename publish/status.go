@@ -18,10 +18,11 @@ type Status struct {
 	ID        string `json:"id"`     // A UUIDv7.
 	Collector string `json:"collector"`
 	// Epoch names the state file that EventSeq counts in. Of two, the greater is the newer.
-	Epoch           string  `json:"epoch"`
-	Host            HostRef `json:"host"`
-	Time            Time    `json:"time"`             // When the poll ended.
-	IntervalSeconds float64 `json:"interval_seconds"` // When to expect the next one.
+	Epoch string  `json:"epoch"`
+	Host  HostRef `json:"host"`
+	Time  Time    `json:"time"` // When the poll ended.
+	// IntervalSeconds is when to expect the next one. It is longer than in the inventory while the host cannot answer within that.
+	IntervalSeconds float64 `json:"interval_seconds"`
 	// EventSeq is the seq of the host's last event that the broker had confirmed, 0 if there was none in this epoch.
 	EventSeq uint64 `json:"event_seq"`
 	Outcome  string `json:"outcome"` // "ok", or why the host could not be read.
