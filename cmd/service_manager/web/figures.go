@@ -35,6 +35,8 @@ func collectorFigures() []figure[collector.Stats] {
 			func(s stats) float64 { return float64(s.DialsSlow) }),
 		overruns("host", func(s stats) float64 { return float64(s.Overruns) }),
 		overruns("waiting", func(s stats) float64 { return float64(s.WaitOverruns) }),
+		counter("early_polls_total", "Polls that came before their turn, since something had just happened on the host.",
+			func(s stats) float64 { return float64(s.Looks) }),
 		counter("late_polls_total", "Polls that waited for places longer than a tenth of their interval.",
 			func(s stats) float64 { return float64(s.Late) }),
 		gauge("hosts_stretched", "Hosts whose interval is longer than the inventory says, because they answer no faster.",
