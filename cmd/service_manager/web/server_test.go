@@ -143,7 +143,7 @@ func TestPanicInARequest(t *testing.T) {
 		t.Errorf("after it: %q, %v", got.text, err)
 	}
 	s.Close()
-	if text := log.String(); !strings.Contains(text, `path=/api/v1/hosts/web-01 panic="no outbox" stack=`) {
+	if text := log.String(); !strings.Contains(text, `request=/api/v1/hosts/web-01 err="no outbox" stack=`) {
 		t.Errorf("the log:\n%s", text)
 	}
 }
