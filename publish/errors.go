@@ -89,6 +89,17 @@ func toTopic(e *amqp.Error) bool {
 	return strings.Contains(e.Reason, "access to topic ")
 }
 
+// topicGrant is the command for the topic permissions that the configuration needs. To write is to publish, to read is to bind a queue,
+// with any pattern: https://www.rabbitmq.com/docs/access-control#topic-authorisation
+func topicGrant(b broker, user string, cfg Config) string {
+	read := "'^$'"
+	if cfg.Declare == DeclareActive && len(cfg.Queues) > 0 {
+		read = "'.*'"
+	}
+	return fmt.Sprintf(`rabbitmqctl set_topic_permissions -p %s %s %s '^(status|event|collector)\.' %s`, shellWord(b.uri.Vhost), user,
+		shellWord(cfg.Exchange), read)
+}
+
 // explain returns err, met in connecting or later, as a BrokerError with a remedy.
 func explain(b broker, cfg Config, err error, connected bool) *BrokerError {
 	var remedy string
@@ -105,8 +116,7 @@ const aboutPort = "is this RabbitMQ's AMQP port (5672, with amqps 5671)?"
 func amqpRemedy(e *amqp.Error, b broker, cfg Config, connected bool) string {
 	switch {
 	case e.Code == amqp.AccessRefused && toTopic(e):
-		return fmt.Sprintf(`allow the routing keys of all hosts: rabbitmqctl set_topic_permissions -p %s USER %s '^(status|event|collector)\.' '^$'`,
-			b.uri.Vhost, cfg.Exchange)
+		return "allow the routing keys of all hosts: " + topicGrant(b, "USER", cfg)
 	case e.Code == amqp.AccessRefused && strings.Contains(e.Reason, "exchange"):
 		how := fmt.Sprintf(`grant it: rabbitmqctl set_permissions -p %s USER '^$' '^%s$' '^$'`, b.uri.Vhost, regexp.QuoteMeta(cfg.Exchange))
 		if cfg.Declare == DeclareActive {

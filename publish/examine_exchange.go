@@ -170,9 +170,8 @@ func (x *examination) written(ctx context.Context, err error) {
 			Step: "publish", Code: "topic_permissions", Severity: SeverityWarning, Detail: plain(err),
 			Problem: "the user has topic permissions, which do not allow every routing key",
 			Why:     "the broker refuses messages with any other key, so that consumers miss hosts",
-			Remedy: fmt.Sprintf("allow all routing keys of this inventory (service_manager check --print shows them): "+
-				"rabbitmqctl set_topic_permissions -p %s %s %s '^(status|event|collector)\\.' '^$'",
-				shellWord(x.broker.uri.Vhost), x.user(), shellWord(x.cfg.Exchange)),
+			Remedy: "allow all routing keys of this inventory (service_manager check --print shows them): " +
+				topicGrant(x.broker, x.user(), x.cfg),
 		})
 	default:
 		x.refused(ctx, "publish", err)

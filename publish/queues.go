@@ -166,6 +166,8 @@ func (s *steward) remedy(e *amqp.Error, b broker, q Queue) string {
 	case e.Code == amqp.PreconditionFailed && strings.Contains(e.Reason, "inequivalent"):
 		return fmt.Sprintf("a queue cannot be changed: give it the type and the bounds that it has, or another name, or, once it is empty, "+
 			"delete it: rabbitmqctl delete_queue -p %s %s --if-empty", shellWord(b.uri.Vhost), shellWord(q.Name))
+	case e.Code == amqp.AccessRefused && toTopic(e):
+		return "allow binding too: " + topicGrant(b, "USER", s.cfg)
 	case e.Code == amqp.AccessRefused && s.cfg.Declare == DeclareActive:
 		return "allow it: " + s.grant(b) + `; or declare the queues with another account, and set declare = "passive"`
 	case e.Code == amqp.AccessRefused:

@@ -63,6 +63,7 @@ func answers(asked *[]string, errs map[string]error) func(Queue) error {
 func TestStewardTellsOnce(t *testing.T) {
 	refused := &amqp.Error{Code: amqp.AccessRefused, Reason: "ACCESS_REFUSED - configure access to queue 'b.b'", Server: true, Recover: true}
 	other := &amqp.Error{Code: amqp.PreconditionFailed, Reason: "PRECONDITION_FAILED - inequivalent arg 'x-max-length'", Server: true, Recover: true}
+	unbound := &amqp.Error{Code: amqp.AccessRefused, Reason: "ACCESS_REFUSED - read access to topic '#' in exchange 'x.y'", Server: true, Recover: true}
 	const allow = `rabbitmqctl set_permissions -p /v USER '^(x\\.y|a|b\\.b|c)$' '^(x\\.y|a|b\\.b|c)$' '^x\\.y$'`
 	s, log := newTestSteward(DeclareActive)
 	for i, tc := range []struct {
@@ -77,6 +78,7 @@ func TestStewardTellsOnce(t *testing.T) {
 		{nil, "as it should be now"},
 		{nil, ""},
 		{refused, allow},
+		{unbound, `rabbitmqctl set_topic_permissions -p /v USER x.y '^(status|event|collector)\\.' '.*'`},
 	} {
 		log.Reset()
 		var asked []string
