@@ -269,6 +269,29 @@ func TestMetricsOfThePages(t *testing.T) {
 	}
 }
 
+// Each alert has its line in operating.md.
+func TestAlertsAreExplained(t *testing.T) {
+	rules, err := os.ReadFile(filepath.Join("packaging", "prometheus", "service_manager.rules.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := pages(t)[filepath.Join("docs", "operating.md")]
+	alerts := regexp.MustCompile(`- alert: (\w+)`).FindAllStringSubmatch(string(rules), -1)
+	if len(alerts) < 10 {
+		t.Fatalf("only %d alerts were found", len(alerts))
+	}
+	for _, alert := range alerts {
+		if !regexp.MustCompile(`(?m)^\|.*\b` + alert[1] + `\b`).MatchString(page) {
+			t.Errorf("operating.md does not explain the alert %s", alert[1])
+		}
+	}
+	for _, name := range regexp.MustCompile(`ServiceManager\w+`).FindAllString(page, -1) {
+		if !strings.Contains(string(rules), "- alert: "+name+"\n") {
+			t.Errorf("operating.md explains %s, which is no alert", name)
+		}
+	}
+}
+
 // sources are all Go sources below a folder but the tests.
 func sources(t *testing.T, root string) string {
 	t.Helper()
