@@ -197,13 +197,13 @@ func TestLargeFleetKeepsItsPhases(t *testing.T) {
 	}
 }
 
-// 10,000 hosts of which some have other intervals, some are too slow for theirs, and all of which something happens to, some for ever.
+// 5,000 hosts of which some have other intervals, some are too slow for theirs, and all of which something happens to, some for ever.
 // Each has what is due to it.
 func TestLargeFleetOfAllSorts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const happens, end = 25 * time.Second, 50 * time.Second
 		intervals := []time.Duration{5 * time.Second, 10 * time.Second, 10 * time.Second, 30 * time.Second}
-		all := large(10_000, 0)
+		all := large(5_000, 0)
 		slow, turns := 0, 0.0
 		isSlow := func(h inventory.Host) bool { return h.Interval == 5*time.Second && lot(h.Name+"/", 20) == 0 }
 		byName := make(map[string]inventory.Host, len(all))
@@ -234,10 +234,10 @@ func TestLargeFleetOfAllSorts(t *testing.T) {
 			return changed("active", 2)
 		}
 		stats := c.run(collector.Config{Hosts: all, Outbox: &fakeOutbox{}, DialRate: 5000}, end)
-		if stats.Stretched != slow || slow < 100 || stats.Overruns > uint64(3*slow) || stats.WaitOverruns != 0 {
+		if stats.Stretched != slow || slow < 50 || stats.Overruns > uint64(3*slow) || stats.WaitOverruns != 0 {
 			t.Errorf("%d slow hosts, and %+v", slow, stats)
 		}
-		if stats.Looks < 10_000 || float64(stats.Looks) > turns {
+		if stats.Looks < 5_000 || float64(stats.Looks) > turns {
 			t.Errorf("%d looks, besides %v turns", stats.Looks, turns)
 		}
 		seconds := make([]int, end/time.Second)
