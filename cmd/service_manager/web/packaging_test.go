@@ -214,6 +214,16 @@ func TestAlertRules(t *testing.T) {
 	}
 }
 
+// So are the metrics that the pages name.
+func TestPages(t *testing.T) {
+	v := vocabularyOf(t)
+	for _, page := range []string{"../../../README.md", "../docs/operating.md"} {
+		if len(v.check(t, page, read(t, page))) == 0 {
+			t.Errorf("%s names none", page)
+		}
+	}
+}
+
 // Prometheus' own tool takes the rules, finds that they fire when they should, and takes the dashboard's queries.
 func TestPromtool(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")
