@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -109,7 +110,7 @@ func (r serving) get(t *testing.T, path string) (int, string) {
 	return answer.StatusCode, string(body)
 }
 
-// series are the samples of a gauge, by the values of some of its labels.
+// series are the samples of a gauge or counter, by the values of some of its labels.
 func (r serving) series(t *testing.T, metric string, labels ...string) map[string]float64 {
 	t.Helper()
 	_, body := r.get(t, "/metrics")
@@ -124,7 +125,7 @@ func (r serving) series(t *testing.T, metric string, labels ...string) map[strin
 		for _, label := range labels {
 			words = append(words, labelOf(m, label))
 		}
-		values[strings.Join(words, " ")] += m.GetGauge().GetValue()
+		values[strings.Join(words, " ")] += m.GetGauge().GetValue() + m.GetCounter().GetValue()
 	}
 	return values
 }
@@ -136,6 +137,73 @@ func labelOf(m *dto.Metric, name string) string {
 		}
 	}
 	return ""
+}
+
+// metric is the sum of all samples.
+func (r serving) metric(t *testing.T, name string) float64 {
+	t.Helper()
+	return r.series(t, name)[""]
+}
+
+func (r serving) eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within a minute: %s; the log:\n%s", what, r.log)
+		}
+	}
+}
+
+// Of a reload HTTP tells the outcome. Only the host that is reached in another way is connected to again.
+func TestReloadOverHTTP(t *testing.T) {
+	simulated, err := fleet.Start(fleet.Config{Dir: t.TempDir(), Seed: 1, Steady: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer simulated.Close()
+	path := withHTTP(t, simulated, "127.0.0.1:0")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := startRun(t, "-i", path)
+	reload := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hosts := func(outcome string) float64 { return run.series(t, "service_manager_hosts", "outcome")[outcome] }
+	run.eventually(t, "every host read", func() bool { return hosts("ok") == 5 })
+	if got := run.metric(t, "service_manager_ssh_dials_total"); got != 5 {
+		t.Errorf("%v connections begun to 5 hosts", got)
+	}
+
+	less, _, _ := strings.Cut(string(text), "[[hosts]]\nname = \"worker-01\"")
+	reload(strings.Replace(less, `address = "127.0.0.1"`, `address = "localhost"`, 1)) // By that name its key is not known.
+	run.eventually(t, "one host gone, one elsewhere", func() bool { return hosts("ok") == 3 && hosts("host_key_unknown") == 1 })
+	if code, _ := run.get(t, "/api/v1/hosts/worker-01"); code != http.StatusNotFound {
+		t.Errorf("the host that is gone: %d", code)
+	}
+	if got := run.metric(t, "service_manager_ssh_dials_total"); got != 6 {
+		t.Errorf("%v connections begun, want the one more to the host that is elsewhere", got)
+	}
+	if got := run.metric(t, "service_manager_inventory_last_reload_successful"); got != 1 {
+		t.Errorf("last reload successful: %v", got)
+	}
+	read := run.metric(t, "service_manager_inventory_last_reload_success_timestamp_seconds")
+
+	reload("[[hosts]]\n")
+	run.eventually(t, "a reload that is refused", func() bool { return run.metric(t, "service_manager_inventory_last_reload_successful") == 0 })
+	if got := run.metric(t, "service_manager_inventory_last_reload_success_timestamp_seconds"); got != read || hosts("ok") != 3 {
+		t.Errorf("the inventory in use is of %v, %v hosts are ok; want %v and 3", got, hosts("ok"), read)
+	}
+	if code := run.stop(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
 }
 
 // What run tells over HTTP is what the simulated hosts are.
