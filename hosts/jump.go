@@ -86,6 +86,8 @@ func (j *jumps) tunnel(ctx context.Context, h inventory.Host) (*tunnel, error) {
 		switch {
 		case err == nil:
 			return t, nil
+		case errors.Is(err, errLost) && j.closing.Err() != nil:
+			<-ctx.Done() // The pool's end has broken the connection, and interrupts this too.
 		case first && errors.Is(err, errLost) && ctx.Err() == nil: // It was dead when it was taken for standing.
 			continue
 		}

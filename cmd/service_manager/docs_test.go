@@ -313,13 +313,13 @@ func sources(t *testing.T, root string) string {
 // What installing.md says of the package is what is in it.
 func TestInstallingIsCurrent(t *testing.T) {
 	page := pages(t)[filepath.Join("docs", "installing.md")]
-	var packaged string
+	var packaged strings.Builder
 	for _, file := range []string{"nfpm.yaml", "service_manager.service", "sysusers.conf", "tmpfiles.conf", "credentials.conf", "Dockerfile"} {
 		text, err := os.ReadFile(filepath.Join("packaging", file))
 		if err != nil {
 			t.Fatal(err)
 		}
-		packaged += string(text)
+		packaged.WriteString(string(text))
 	}
 	said := blocks(page, "ini")
 	for _, m := range regexp.MustCompile("(?m)^\\| [^|]+ \\| `(/[^`]+)`").FindAllStringSubmatch(page, -1) {
@@ -330,7 +330,7 @@ func TestInstallingIsCurrent(t *testing.T) {
 	}
 	for _, text := range said {
 		for line := range strings.Lines(text) {
-			if line = strings.TrimSuffix(strings.TrimSpace(line), "/state.db"); !strings.Contains(packaged, line) {
+			if line = strings.TrimSuffix(strings.TrimSpace(line), "/state.db"); !strings.Contains(packaged.String(), line) {
 				t.Errorf("the package does not have %s", line)
 			}
 		}
