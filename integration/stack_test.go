@@ -125,6 +125,19 @@ func (s *composeStack) container(t *testing.T, service string) string {
 	return id
 }
 
+// removeContainer removes a container that a test has started beside those of Compose.
+func (s *composeStack) removeContainer(t *testing.T, id string) {
+	t.Helper()
+	if os.Getenv("KEEP_STACK") != "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if _, err := s.run(ctx, "docker", "rm", "--force", "--volumes", id); err != nil {
+		t.Error(err)
+	}
+}
+
 // docker runs a Docker command on a service's container.
 func (s *composeStack) docker(t *testing.T, command, service string) {
 	t.Helper()
