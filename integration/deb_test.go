@@ -20,25 +20,17 @@ func TestDebianPackage(t *testing.T) {
 	buildPackage(t, "v1.0.0", "/root/a.deb")
 	buildPackage(t, "v1.0.1", "/root/b.deb")
 	u := &unit{messages: consume(t, "status.managed.*", "event.managed.*")}
-	for _, step := range []struct {
-		name string
-		do   func(*testing.T)
-	}{
-		{"install", testInstall},
-		{"security", testExposure},
-		{"start", func(t *testing.T) { u.configure(t); u.testStart(t) }},
-		{"status line", u.testStatusLine},
-		{"reload", u.testReload},
-		{"upgrade", func(t *testing.T) { testUpgrade(t, u) }},
-		{"frozen", u.testFrozen},
-		{"stop", u.testStop},
-		{"remove", testRemove},
-		{"purge", testPurge},
-	} {
-		if !t.Run(step.name, step.do) { // Each goes on from the one before.
-			return
-		}
-	}
+	// Each step goes on from the one before.
+	_ = t.Run("install", testInstall) &&
+		t.Run("security", testExposure) &&
+		t.Run("start", u.testStart) &&
+		t.Run("status line", u.testStatusLine) &&
+		t.Run("reload", u.testReload) &&
+		t.Run("upgrade", u.testUpgrade) &&
+		t.Run("frozen", u.testFrozen) &&
+		t.Run("stop", u.testStop) &&
+		t.Run("remove", testRemove) &&
+		t.Run("purge", testPurge)
 }
 
 // buildPackage makes the package and copies it to the machine.
@@ -97,7 +89,7 @@ func testExposure(t *testing.T) {
 }
 
 // testUpgrade installs the next version, which restarts the service: it goes on with the count, and the edited inventory stays.
-func testUpgrade(t *testing.T, u *unit) {
+func (u *unit) testUpgrade(t *testing.T) {
 	before := stack.must(t, "manager", "systemctl show --value --property=InvocationID service_manager; cat /etc/service_manager/inventory.toml")
 	stack.must(t, "manager", "DEBIAN_FRONTEND=noninteractive dpkg --install /root/b.deb </dev/null")
 	u.isActive(t)

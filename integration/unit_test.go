@@ -127,6 +127,7 @@ func (u *unit) restarted(t *testing.T) {
 
 // testStart starts the unit for the first time. Start returns when it is ready.
 func (u *unit) testStart(t *testing.T) {
+	u.configure(t)
 	stack.must(t, "manager", "systemctl enable --now service_manager.service")
 	u.isActive(t)
 	u.epoch = u.messages.wait(t, "an ok status", from("web-01", isOK)).status.Epoch
