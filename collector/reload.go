@@ -88,7 +88,7 @@ func compare(before, after []inventory.Host) difference {
 		switch b := old[h.Name]; {
 		case b == nil:
 			d.added = append(d.added, h)
-		case !reflect.DeepEqual(*b, h):
+		case !reflect.DeepEqual(onTheWay(*b), onTheWay(h)):
 			d.changed = append(d.changed, h)
 		}
 		delete(old, h.Name)
@@ -97,6 +97,22 @@ func compare(before, after []inventory.Host) difference {
 		d.removed = append(d.removed, name)
 	}
 	return d
+}
+
+// onTheWay returns h without what its jump hosts are besides: how often they are polled themselves, and for what, is nothing to h.
+func onTheWay(h inventory.Host) inventory.Host {
+	if h.Via != nil {
+		via := onTheWay(*h.Via)
+		h.Via = &inventory.Host{Name: via.Name, Address: via.Address, ConnectTimeout: via.ConnectTimeout, SSH: via.SSH, Via: via.Via}
+	}
+	return h
+}
+
+// answersAs reports whether polls of a tell nothing else than those of b: they differ in nothing but what they are called, and when they
+// are polled.
+func answersAs(a, b inventory.Host) bool {
+	a.Group, a.Labels, a.Interval = b.Group, b.Labels, b.Interval
+	return reflect.DeepEqual(onTheWay(a), onTheWay(b))
 }
 
 // reload takes over what counts of config, and puts d into effect.
@@ -161,8 +177,8 @@ func (s *schedule) touch(ctx context.Context, w *watch) {
 	}
 }
 
-// overtaken reports whether a reload waits for the work on w to end.
-func (w *watch) overtaken() bool { return w.leaves || w.anew != nil }
+// overtaken reports whether a reload has made the work on w of no use.
+func (w *watch) overtaken() bool { return w.leaves || w.anew != nil && !answersAs(w.host, *w.anew) }
 
 // obey gives w, which is idle, what a reload wants for it.
 func (s *schedule) obey(ctx context.Context, w *watch) {
@@ -174,19 +190,20 @@ func (s *schedule) obey(ctx context.Context, w *watch) {
 	}
 }
 
-// adopt makes h the host to poll: at once, if it will answer otherwise than before; else in its phase.
+// adopt makes h the host to poll: at once, if it will answer otherwise than before; else in its phase, but for a turn that has come by now.
 func (s *schedule) adopt(w *watch, h inventory.Host, now time.Time) {
 	before := w.host
-	before.Group, before.Labels = h.Group, h.Labels
-	if !reflect.DeepEqual(before, h) { // How long it takes may be another matter now.
+	w.host, w.anew = h, nil
+	same := answersAs(before, h)
+	if !same || before.Interval != h.Interval { // How long it takes may be another matter now.
 		s.unstretch(w)
 	}
-	before.Interval = h.Interval
-	w.host, w.anew = h, nil
 	w.phase = phase(s.config.Name, h.Name, w.interval())
-	w.due = s.next(now, w)
-	if !reflect.DeepEqual(before, h) {
+	switch {
+	case !same:
 		w.due, w.resume, w.failures = now, time.Time{}, 0
+	case w.due.After(now):
+		w.due = s.next(now, w)
 	}
 }
 

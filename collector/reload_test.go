@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -373,4 +374,104 @@ func TestReloadsAtRandom(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a host is called and how often it is polled does not concern a poll that is under way or waits.
+func TestReloadOfLabelsKeepsPolls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pool := &fakePool{connect: func(context.Context, string) error { time.Sleep(5 * time.Second); return nil }}
+		all := fleet(3, time.Hour)
+		r, stop := startReloadable(t, collector.Config{Hosts: all, Pool: pool, Dials: 1, DialRate: 1})
+		time.Sleep(time.Second / 2)
+		r.reload(relabelled(all, "a", 2*time.Hour)) // One is being dialled, and two wait.
+		time.Sleep(time.Minute)
+		for _, h := range all {
+			if got := r.of(h.Name); len(got) != 1 || got[0].Outcome != "ok" || pool.dials[h.Name] != 1 {
+				t.Errorf("%s: %d statuses and %d dials a minute after the start; want one", h.Name, len(got), pool.dials[h.Name])
+			}
+		}
+		time.Sleep(2 * time.Hour)
+		for _, h := range all {
+			if got := r.of(h.Name); len(got) != 2 || got[1].Host.Labels["is"] != "a" || got[1].IntervalSeconds != 7200 {
+				t.Errorf("%s: %d statuses; want two, the second with its new labels and interval", h.Name, len(got))
+			}
+		}
+		stop()
+	})
+}
+
+// A turn that comes just when the reload does is kept too.
+func TestReloadKeepsATurnThatHasCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := fleet(2, 100*time.Second)
+		pool := &busyPool{fakePool: &fakePool{}}
+		r, stop := startReloadable(t, collector.Config{Hosts: all, Pool: pool})
+		time.Sleep(500 * time.Second)
+		pool.busy.Store(int64(100 * time.Second)) // From one host's turn to the next.
+		for pool.busy.Load() > 0 {
+			time.Sleep(time.Second)
+		}
+		r.reload(relabelled(all, "a", 100*time.Second))
+		at := time.Now()
+		synctest.Wait()
+		stop()
+		for _, h := range all {
+			if got := r.since(h.Name, at); got != 1 {
+				t.Errorf("%s: %d statuses, want that of the turn that came meanwhile", h.Name, got)
+			}
+		}
+	})
+}
+
+// A busyPool keeps the schedule busy once, for so long.
+type busyPool struct {
+	*fakePool
+	busy atomic.Int64
+}
+
+func (p *busyPool) Connected(host string) bool {
+	time.Sleep(time.Duration(p.busy.Swap(0)))
+	return p.fakePool.Connected(host)
+}
+
+// relabelled is the fleet with another label and interval.
+func relabelled(fleet []inventory.Host, label string, interval time.Duration) []inventory.Host {
+	fleet = slices.Clone(fleet)
+	for i := range fleet {
+		fleet[i].Labels, fleet[i].Interval = map[string]string{"is": label}, interval
+	}
+	return fleet
+}
+
+// A jump host that is polled too is, for the hosts behind it, no more than the way to them.
+func TestReloadOfAJumpHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		behind := func(via inventory.Host) []inventory.Host {
+			all := append(fleet(2, 100*time.Second), via)
+			all[0].Via, all[1].Via = &via, &inventory.Host{Name: "inner", Via: &via}
+			return all
+		}
+		bastion := inventory.Host{Name: "bastion", Interval: 100 * time.Second}
+		pool := &fakePool{}
+		r, stop := startReloadable(t, collector.Config{Hosts: behind(bastion), Pool: pool})
+		defer stop()
+		time.Sleep(150 * time.Second)
+		bastion.Labels, bastion.Interval, bastion.Units = map[string]string{"env": "prod"}, time.Minute, []string{"sshd.service"}
+		before := pool.polled("web-01") + pool.polled("web-02")
+		if diff := cmp.Diff(collector.Changes{Changed: 1}, r.reload(behind(bastion))); diff != "" {
+			t.Error("other labels of the jump host: changes (-want +got):\n" + diff)
+		}
+		synctest.Wait()
+		if got := pool.polled("web-01") + pool.polled("web-02") - before; got != 0 {
+			t.Errorf("the hosts behind it were polled %d times", got)
+		}
+		bastion.Address = "10.0.0.1"
+		if diff := cmp.Diff(collector.Changes{Changed: 3}, r.reload(behind(bastion))); diff != "" {
+			t.Error("another address of the jump host: changes (-want +got):\n" + diff)
+		}
+		synctest.Wait()
+		if got := pool.polled("web-01") + pool.polled("web-02") - before; got != 2 {
+			t.Errorf("the hosts behind it were polled %d times, want once each", got)
+		}
+	})
 }
