@@ -73,6 +73,14 @@ func (s *schedule) notice(event string, reload *publish.Reload) {
 	s.config.Outbox.PutNotice(n)
 }
 
+// firstBeat sets when the next heartbeat is due after the start, or when their interval has changed.
+func (s *schedule) firstBeat(now time.Time) {
+	s.beatAt = time.Time{}
+	if s.config.Heartbeat > 0 {
+		s.beatAt = next(now, 0, s.config.Heartbeat)
+	}
+}
+
 // beat puts a heartbeat into the outbox when it is time.
 func (s *schedule) beat(now time.Time) {
 	if s.beatAt.IsZero() || s.beatAt.After(now) {

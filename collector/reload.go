@@ -121,10 +121,10 @@ func (s *schedule) reload(ctx context.Context, config Config, d difference) {
 	s.config.Known = config.Known
 	s.polls.resize(config.Parallel)
 	s.dials.resize(config.Dials, config.DialsPerJump, config.DialRate)
-	if s.config.Heartbeat != config.Heartbeat && config.Heartbeat > 0 {
-		s.beatAt = next(now, 0, config.Heartbeat)
+	if s.config.Heartbeat != config.Heartbeat {
+		s.config.Heartbeat = config.Heartbeat
+		s.firstBeat(now)
 	}
-	s.config.Heartbeat = config.Heartbeat
 	s.stats.expect(config.Hosts)
 	for _, name := range d.removed {
 		s.watches[name].leaves = true

@@ -475,3 +475,34 @@ func TestReloadOfAJumpHost(t *testing.T) {
 		}
 	})
 }
+
+// A reload may have the heartbeats come at another interval, end them, and begin them.
+func TestReloadOfTheHeartbeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := fleet(1, time.Minute)
+		r, stop := startReloadable(t, collector.Config{Hosts: all, Pool: &fakePool{}, Heartbeat: 10 * time.Second})
+		beats := func(heartbeat time.Duration) (n int) {
+			r.config.Heartbeat = heartbeat
+			r.reload(all)
+			begun := time.Now()
+			time.Sleep(10*time.Minute + time.Second/2)
+			r.box.mu.Lock()
+			defer r.box.mu.Unlock()
+			for _, notice := range r.box.notices {
+				if notice.Event == publish.CollectorHeartbeat && notice.Time.After(begun) {
+					n++
+				}
+			}
+			return n
+		}
+		for _, test := range []struct {
+			heartbeat time.Duration
+			want      int
+		}{{time.Minute, 10}, {0, 0}, {time.Second, 600}} {
+			if got := beats(test.heartbeat); got != test.want {
+				t.Errorf("%d heartbeats in 10 minutes at %v, want %d", got, test.heartbeat, test.want)
+			}
+		}
+		stop()
+	})
+}

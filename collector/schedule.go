@@ -50,9 +50,7 @@ func (c *Collector) schedule(once bool) *schedule {
 	for _, h := range c.config.Hosts {
 		s.enter(h, now)
 	}
-	if c.config.Heartbeat > 0 {
-		s.beatAt = next(now, 0, c.config.Heartbeat)
-	}
+	s.firstBeat(now)
 	return s
 }
 
