@@ -29,23 +29,34 @@ func (c *Collector) Alive(now time.Time) error {
 		return errors.New("collecting has not begun")
 	case now.Sub(c.stats.turned) > turnLate:
 		return fmt.Errorf("the schedule is stuck since %v", now.Sub(c.stats.turned).Round(time.Second))
-	case now.Sub(c.stats.moved) > c.stats.bound:
+	case now.Sub(c.stats.moved) > c.stats.mostAt(now):
 		return fmt.Errorf("polls are under way since %v and none ends: does the disk with the state file hang?",
 			now.Sub(c.stats.moved).Round(time.Second))
 	}
 	return nil
 }
 
-// expect sets how long the polls of these hosts may take at most.
+// expect sets how long the polls of these hosts may take at most. Those that are under way may take as long as they might before.
 func (t *stats) expect(hosts []inventory.Host) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.bound = 0
+	now := time.Now()
 	if t.moved.IsZero() {
-		t.moved = time.Now()
+		t.moved = now
 	}
+	t.before = t.mostAt(now)
+	t.until = now.Add(t.before)
+	t.bound = 0
 	for _, h := range hosts {
 		t.bound = max(t.bound, h.Timeout+h.ConnectTimeout)
 	}
 	t.bound = 2*t.bound + concludeLate
+}
+
+// mostAt is how long it may be at now that no poll has ended. The caller holds the lock.
+func (t *stats) mostAt(now time.Time) time.Duration {
+	if now.Before(t.until) {
+		return max(t.bound, t.before)
+	}
+	return t.bound
 }

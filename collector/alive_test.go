@@ -78,3 +78,42 @@ func TestNotAliveBeforeRun(t *testing.T) {
 		t.Error("it is taken to be alive")
 	}
 }
+
+// A poll that a reload finds under way may take as long as it might before, and no later one.
+func TestAliveAfterAReloadWithShorterTimeouts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pool := &fakePool{poll: func(context.Context, string) (hosts.Snapshot, error) {
+			time.Sleep(2 * time.Minute)
+			return hosts.Snapshot{}, failure(hosts.Timeout)
+		}}
+		all := fleet(1, 10*time.Minute)
+		all[0].Timeout = 2 * time.Minute
+		r, stop := startReloadable(t, collector.Config{Hosts: all, Pool: pool})
+		defer stop()
+		time.Sleep(100 * time.Second)
+		r.reload(nil)
+		for range 60 {
+			time.Sleep(time.Second)
+			if err := r.Alive(time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		box := &fakeOutbox{commit: func(string) error { <-release; return nil }}
+		all := fleet(1, 10*time.Minute)
+		all[0].Timeout = 2 * time.Minute
+		r, stop := startReloadable(t, collector.Config{Hosts: all, Pool: &fakePool{}, Outbox: box})
+		time.Sleep(time.Second)
+		for range 10 {
+			r.reload(nil)
+		}
+		time.Sleep(5 * time.Minute)
+		if r.Alive(time.Now()) == nil {
+			t.Error("it is taken to be alive, with a commit that hangs for longer than polls took before the reload")
+		}
+		close(release)
+		stop()
+	})
+}

@@ -43,6 +43,8 @@ type stats struct {
 	turned time.Time     // When the schedule last looked at its agenda.
 	moved  time.Time     // When a poll last ended, or none was under way.
 	bound  time.Duration // The longest that a poll may take, whatever happens.
+	before time.Duration // The same before the last reload, which counts on
+	until  time.Time     // until then.
 }
 
 // overrun counts a turn that was missed, mostly because the poll before waited or because of the host.
