@@ -44,9 +44,11 @@ func (h *health) alive(now time.Time) error {
 	return nil
 }
 
-// expect says how often there is something to send.
+// expect says how often there is something to send from now on.
 func (h *health) expect(heartbeat time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.heartbeat = heartbeat
+	if h.heartbeat != heartbeat {
+		h.heartbeat, h.moved = heartbeat, time.Time{}
+	}
 }

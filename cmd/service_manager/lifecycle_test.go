@@ -330,6 +330,12 @@ func TestHealthOfThePublisher(t *testing.T) {
 	step(time.Hour, publish.Stats{Broker: "a", Confirmed: 1}, false)
 	h.expect(24 * time.Hour)
 	step(0, publish.Stats{Broker: "a", Confirmed: 1}, true)
+	step(40*time.Hour, publish.Stats{Broker: "a", Confirmed: 1}, true)
+	h.expect(time.Minute)
+	step(0, publish.Stats{Broker: "a", Confirmed: 1}, true) // There was nothing to send for so long.
+	step(11*time.Minute, publish.Stats{Broker: "a", Confirmed: 1}, true)
+	h.expect(time.Minute)
+	step(2*time.Minute, publish.Stats{Broker: "a", Confirmed: 1}, false)
 	h.collector = &alive{errStuck}
 	step(0, publish.Stats{Broker: "a", Confirmed: 2}, false)
 }
