@@ -374,3 +374,42 @@ func TestBrokerInTheSummary(t *testing.T) {
 		}
 	}
 }
+
+// A SIGHUP that comes while the inventory is first read asks for a reload, as any other.
+func TestHangupAtTheStart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "inventory.toml")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var log syncedBuffer
+	code := make(chan int, 1)
+	go func() { code <- execute(ctx, []string{"run", "--dry-run", "-i", path}, nil, io.Discard, &log) }()
+	for i := range 2 { // The start, and the reload.
+		pipe, err := os.OpenFile(path, os.O_WRONLY, 0) // Waits for who reads it.
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := pipe.WriteString("[[hosts]]\nname = \"web-01\"\naddress = \"127.0.0.1\"\nssh = {port = 1}\n"); err != nil {
+			t.Error(err)
+		}
+		if err := pipe.Close(); err != nil {
+			t.Error(err)
+		}
+		for !strings.Contains(log.String(), "collecting") {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	for !strings.Contains(log.String(), "the inventory was read again") {
+		time.Sleep(time.Millisecond)
+	}
+	stop()
+	if got := <-code; got != 0 {
+		t.Errorf("exit code %d; the log:\n%s", got, log.String())
+	}
+}

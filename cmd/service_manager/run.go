@@ -55,6 +55,12 @@ keep it on loopback, or behind a proxy that asks.
 
 func (a *app) run(ctx context.Context, selectors []string, once, dryRun, pprof bool) error {
 	log := a.runLog()
+	var again reloading
+	if !once { // Before the inventory is read, which takes a moment: a SIGHUP by then asks for a reload, and must not kill.
+		requests, stop := hangups()
+		defer stop()
+		again = reloading{requests: requests, load: a.loadAgain(log, selectors, dryRun)}
+	}
 	inv, selected, err := a.loadHosts(selectors)
 	if err != nil {
 		return err
@@ -75,9 +81,7 @@ func (a *app) run(ctx context.Context, selectors []string, once, dryRun, pprof b
 	}
 	log.Info("collecting", slog.String("collector", inv.Collector.Name), slog.Int("hosts", len(selected)))
 	if !once {
-		requests, stop := hangups()
-		defer stop()
-		p.reloading = reloading{requests: requests, load: a.loadAgain(log, selectors, dryRun)}
+		p.reloading = again
 		p.systemd = notifier{log: log}
 		if serves {
 			p.latest, p.pprof = web.NewLatest(), pprof
