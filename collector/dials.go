@@ -164,6 +164,9 @@ func (p *pace) take(now time.Time) {
 	p.slot = p.slot.Add(p.step)
 }
 
+// giveBack undoes take, of a dial that is not made.
+func (p *pace) giveBack() { p.slot = p.slot.Add(-p.step) }
+
 func (q *dialQueue) resize(places, perJump, rate int) {
 	q.lane.places, q.lane.slowPlaces = places, places*slowDials
 	q.perJump, q.pace.step = perJump, time.Second/time.Duration(rate)

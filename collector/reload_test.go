@@ -506,3 +506,22 @@ func TestReloadOfTheHeartbeat(t *testing.T) {
 		stop()
 	})
 }
+
+// Hosts that leave while they wait to be dialled hold up no one.
+func TestReloadEmptiesTheDialQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pool := &fakePool{}
+		r, stop := startReloadable(t, collector.Config{Hosts: fleet(1000, time.Minute), Pool: pool, Dials: 1, DialRate: 1})
+		defer stop()
+		time.Sleep(10 * time.Second)
+		r.reload([]inventory.Host{{Name: "db-01", Interval: time.Minute}})
+		time.Sleep(2 * time.Second)
+		if got := pool.polled("db-01"); got != 1 || r.Stats().DialsWaiting != 0 {
+			t.Errorf("%d polls of the new host; %+v", got, r.Stats())
+		}
+		time.Sleep(time.Minute)
+		if got := len(pool.order); got > 15 {
+			t.Errorf("%d dials", got)
+		}
+	})
+}

@@ -195,6 +195,9 @@ func (s *schedule) serve(ctx context.Context, w *watch, stage stage, places ...*
 		return
 	}
 	w.places, w.stage = places, stage
+	if stage == dialling {
+		s.dials.pace.giveBack()
+	}
 	s.settle(ctx, result{watch: w})
 }
 
