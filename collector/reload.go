@@ -148,9 +148,6 @@ func (s *schedule) reload(ctx context.Context, config Config, d difference) {
 
 // removeAbsent has the hosts leave that were not polled, but known to the inventory, and are not even that any more.
 func (s *schedule) removeAbsent(ctx context.Context) {
-	if s.config.Known == nil {
-		return
-	}
 	var names []string
 	for name := range s.absent {
 		names = append(names, name)
@@ -159,7 +156,7 @@ func (s *schedule) removeAbsent(ctx context.Context) {
 		names = append(names, name)
 	}
 	for _, name := range names {
-		if s.config.Known(name) {
+		if s.knows(name) {
 			continue
 		}
 		s.enter(inventory.Host{Name: name}, time.Now())
@@ -167,6 +164,9 @@ func (s *schedule) removeAbsent(ctx context.Context) {
 		s.touch(ctx, s.watches[name])
 	}
 }
+
+// knows reports whether a host is in the inventory, polled or not.
+func (s *schedule) knows(host string) bool { return s.config.Known == nil || s.config.Known(host) }
 
 // touch lets the reload have its way with w now, if nothing is under way for it.
 func (s *schedule) touch(ctx context.Context, w *watch) {
@@ -211,7 +211,7 @@ func (s *schedule) adopt(w *watch, h inventory.Host, now time.Time) {
 func (s *schedule) leave(ctx context.Context, w *watch) {
 	w.stage, w.resume, w.soon = leaving, time.Time{}, time.Time{}
 	s.telling++
-	remove := s.config.Known != nil && !s.config.Known(w.host.Name)
+	remove := !s.knows(w.host.Name)
 	s.work.Go(func() {
 		r := result{watch: w, removed: remove}
 		panicked := panics.Try(func() {
@@ -238,7 +238,7 @@ func (s *schedule) commitRemoval(w *watch) error {
 }
 
 // parted takes w, which was to leave, off the agenda; or lets it begin anew, if it is wanted again.
-func (s *schedule) parted(w *watch, r result) {
+func (s *schedule) parted(ctx context.Context, w *watch, r result) {
 	now := time.Now()
 	name, again := w.host.Name, w.anew
 	if r.err != nil {
@@ -252,6 +252,10 @@ func (s *schedule) parted(w *watch, r result) {
 		return
 	}
 	if !r.removed {
+		if w.leaves && !s.knows(name) { // It has left the inventory too, meanwhile.
+			s.leave(ctx, w)
+			return
+		}
 		s.absent[name] = w.baseline
 	}
 	s.unstretch(w)

@@ -525,3 +525,29 @@ func TestReloadEmptiesTheDialQueue(t *testing.T) {
 		}
 	})
 }
+
+// A host that the inventory drops while it is just being deselected is removed nonetheless.
+func TestReloadRemovesAHostThatIsLeaving(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := fleet(1, 10*time.Second)
+		pool := &slowDrops{fakePool: &fakePool{}}
+		r, stop := startReloadable(t, collector.Config{Hosts: all, Pool: pool})
+		time.Sleep(15 * time.Second)
+		r.reload(nil, "web-01")
+		time.Sleep(time.Second)
+		r.reload(nil)
+		time.Sleep(time.Minute)
+		stop()
+		if diff := cmp.Diff([]string{"web-01 host.removed"}, r.box.told()); diff != "" {
+			t.Error("events (-want +got):\n" + diff)
+		}
+	})
+}
+
+// slowDrops takes 2 s to end a connection.
+type slowDrops struct{ *fakePool }
+
+func (p *slowDrops) Drop(host string) {
+	time.Sleep(2 * time.Second)
+	p.fakePool.Drop(host)
+}

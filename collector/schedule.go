@@ -220,7 +220,7 @@ func (s *schedule) settle(ctx context.Context, r result) {
 	switch {
 	case done == leaving:
 		w.stage = idle
-		s.parted(w, r)
+		s.parted(ctx, w, r)
 		return
 	case done == concluding:
 		w.stage, w.standing = idle, standing{w.outcome, w.lastAt}
