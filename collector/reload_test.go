@@ -335,15 +335,21 @@ func TestReloadsAtRandom(t *testing.T) {
 				for range 60 {
 					mu.Lock()
 					var some []inventory.Host
+					var known []string
 					for _, h := range all {
-						if rng.IntN(4) > 0 {
-							h.SSH.Port = rng.IntN(2)
+						switch rng.IntN(8) {
+						case 0:
+						case 1:
+							known = append(known, h.Name)
+						default:
+							h.SSH.Port, h.Interval = rng.IntN(2), interval*time.Duration(1+rng.IntN(2))
+							h.Labels = map[string]string{"is": fmt.Sprint(rng.IntN(2))}
 							some = append(some, h)
 						}
 					}
 					d := 3 * nap()
 					mu.Unlock()
-					r.reload(some)
+					r.reload(some, known...)
 					time.Sleep(d)
 				}
 				final := all[:6]
