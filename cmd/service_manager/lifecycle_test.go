@@ -287,7 +287,7 @@ func TestRelayExchanges(t *testing.T) {
 	r.exchange(first) // By itself: nothing happens.
 	put("2")
 	r.exchange(second)
-	for len(r.exchanged) > 0 { // Until it has been noticed.
+	for r.current() != second { // Until the first has ended.
 		time.Sleep(time.Millisecond)
 	}
 	put("3")
@@ -301,6 +301,41 @@ func TestRelayExchanges(t *testing.T) {
 	if diff := cmp.Diff([][]string{{"1", "2"}, {"3"}}, [][]string{first.taken, second.taken}); diff != "" {
 		t.Error("-want +got:\n" + diff)
 	}
+}
+
+// A publisher that does not end when it is to be exchanged is still the one that is looked at: no other one does its work.
+func TestStatsOfASenderThatDoesNotEnd(t *testing.T) {
+	first := &stuckSender{entered: make(chan struct{}), release: make(chan struct{})}
+	first.set(publish.Stats{Broker: "a"})
+	r := newRelay(first)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx, nil) }()
+	<-first.entered
+	r.exchange(&countingSender{})
+	for len(r.exchanged) > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if got := r.stats(); got.Broker != "a" {
+		t.Errorf("%+v", got)
+	}
+	cancel()
+	close(first.release)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// A stuckSender does not end before it is released.
+type stuckSender struct {
+	countingSender
+	entered, release chan struct{}
+}
+
+func (s *stuckSender) Run(context.Context, publish.Source) error {
+	close(s.entered)
+	<-s.release
+	return nil
 }
 
 type alive struct{ err error }
