@@ -176,7 +176,7 @@ func TestLifecycle(t *testing.T) {
 	s.hears("WATCHDOG=1", "STATUS=5 hosts: 5 ok; oldest data ")
 
 	less, _, _ := strings.Cut(s.text, "[[hosts]]\nname = \"worker-01\"")
-	s.reload(strings.Replace(less, `interval = "2s"`, `interval = "1s"`, 1))
+	s.reload(strings.Replace(less, `interval = "2s"`, `interval = "1s"`+"\nflap_burst = 3", 1))
 	s.hears("RELOADING=1", "MONOTONIC_USEC=")
 	s.hears("READY=1")
 	n := s.says(publish.CollectorReloaded)
@@ -203,6 +203,9 @@ func TestLifecycle(t *testing.T) {
 	s.says(publish.CollectorStopping)
 	if code := <-s.code; code != 0 {
 		t.Errorf("exit code %d", code)
+	}
+	if got := strings.Count(s.stderr.String(), "takes effect when the program is started again"); got != 1 {
+		t.Errorf("the log says %d times that a key is not in effect, want once: the last reload took that back", got)
 	}
 	for _, want := range []string{"is refused; the one before goes on to count", "changed=4 removed=1", "added=1"} {
 		if !strings.Contains(s.stderr.String(), want) {

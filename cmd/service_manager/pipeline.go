@@ -116,7 +116,7 @@ func (p pipeline) work(ctx context.Context, poll func(context.Context, *collecto
 	if err != nil {
 		return nil, failed(exitOwn, err)
 	}
-	r := &running{pipeline: p, box: box, pool: pool, collector: c, relay: newRelay(p.sender)}
+	r := &running{pipeline: p, first: p.inventory, box: box, pool: pool, collector: c, relay: newRelay(p.sender)}
 	r.readings.tick(false)
 	r.health = health{collector: c, relay: r.relay, heartbeat: p.heartbeat}
 	if p.latest != nil {
@@ -135,6 +135,7 @@ func (p pipeline) work(ctx context.Context, poll func(context.Context, *collecto
 // running is a pipeline that runs.
 type running struct {
 	pipeline  // its inventory, hosts and heartbeat are those of the last reload
+	first     *inventory.Inventory
 	box       *outbox.Outbox
 	pool      *hosts.Pool
 	collector *collector.Collector

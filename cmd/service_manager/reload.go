@@ -76,7 +76,6 @@ func (r *running) reload(ctx context.Context) {
 		_ = r.collector.RefuseReload(ctx, err) // Else the end has come.
 		return
 	}
-	before := r.inventory
 	r.inventory, r.hosts, r.heartbeat = inv, selected, inv.Collector.Interval
 	if r.latest != nil {
 		r.latest.SetHosts(selected)
@@ -92,8 +91,8 @@ func (r *running) reload(ctx context.Context) {
 	r.tellNotices()
 	r.log.Info("the inventory was read again", slog.Int("hosts", len(selected)), slog.Int("added", changes.Added),
 		slog.Int("changed", changes.Changed), slog.Int("removed", changes.Removed), slog.Bool("broker_changed", next != nil))
-	for _, key := range fixed(before, inv) {
-		r.log.Warn("a key of the inventory has changed that takes effect when the program is started again", slog.String("key", key))
+	for _, key := range fixed(r.first, inv) {
+		r.log.Warn("a key of the inventory is another than at the start; that takes effect when the program is started again", slog.String("key", key))
 	}
 }
 
