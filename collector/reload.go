@@ -41,8 +41,8 @@ type Changes struct{ Added, Changed, Removed int }
 // is. Only the hosts that are new, changed or gone are touched:
 //
 //   - A new host is polled at once.
-//   - One that differs in more than its group, labels and interval is polled at once as well, whatever its back-off. It keeps its
-//     connection if that leads to the same account at the same place.
+//   - One that differs in more than its group, labels, interval and timeouts is polled at once as well, whatever its back-off, and one
+//     in trouble also with other timeouts. It keeps its connection if that leads to the same account at the same place.
 //   - One that is gone is told to be removed, and forgotten, unless Known still knows it: then it is just not polled.
 //
 // A poll under way ends first. Reload returns when the schedule has taken the inventory over, which is before all this has happened.
@@ -108,10 +108,10 @@ func onTheWay(h inventory.Host) inventory.Host {
 	return h
 }
 
-// answersAs reports whether polls of a tell nothing else than those of b: they differ in nothing but what they are called, and when they
-// are polled.
+// answersAs reports whether polls of a tell nothing else than those of b: they differ in nothing but what they are called, and when and for
+// how long they are polled.
 func answersAs(a, b inventory.Host) bool {
-	a.Group, a.Labels, a.Interval = b.Group, b.Labels, b.Interval
+	a.Group, a.Labels, a.Interval, a.Timeout, a.ConnectTimeout = b.Group, b.Labels, b.Interval, b.Timeout, b.ConnectTimeout
 	return reflect.DeepEqual(onTheWay(a), onTheWay(b))
 }
 
@@ -199,8 +199,9 @@ func (s *schedule) adopt(w *watch, h inventory.Host, now time.Time) {
 		s.unstretch(w)
 	}
 	w.phase = phase(s.config.Name, h.Name, w.interval())
+	otherTimeouts := before.Timeout != h.Timeout || before.ConnectTimeout != h.ConnectTimeout
 	switch {
-	case !same:
+	case !same, w.err != nil && otherTimeouts:
 		w.due, w.resume, w.failures = now, time.Time{}, 0
 	case w.due.After(now):
 		w.due = s.next(now, w)

@@ -165,6 +165,32 @@ func TestReloadWithoutRun(t *testing.T) {
 	}
 }
 
+// Other timeouts are a reason to poll a host at once only where it is in trouble. With another interval there are others by default.
+func TestReloadOfTimeouts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pool := &fakePool{poll: func(_ context.Context, host string) (hosts.Snapshot, error) {
+			if host == "web-02" {
+				return hosts.Snapshot{}, failure(hosts.CommandFailed)
+			}
+			return snapshot(), nil
+		}}
+		all := fleet(2, 1000*time.Second)
+		r, stop := startReloadable(t, collector.Config{Hosts: all, Pool: pool})
+		defer stop()
+		time.Sleep(1500 * time.Second)
+		after := slices.Clone(all)
+		for i := range after {
+			after[i].Timeout, after[i].ConnectTimeout = 4*time.Second, 5*time.Second
+		}
+		well, sick := pool.polled("web-01"), pool.polled("web-02")
+		r.reload(after)
+		synctest.Wait()
+		if well, sick := pool.polled("web-01")-well, pool.polled("web-02")-sick; well != 0 || sick != 1 {
+			t.Errorf("%d polls of the host that is well, and %d of the one in trouble; want 0 and 1", well, sick)
+		}
+	})
+}
+
 // A host that was to be left alone for minutes is tried at once when its settings change.
 func TestReloadEndsBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
