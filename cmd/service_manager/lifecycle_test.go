@@ -214,6 +214,29 @@ func TestLifecycle(t *testing.T) {
 	}
 }
 
+// An inventory that cannot be read, since its file system hangs, does not hold up the end.
+func TestReloadThatHangsEnds(t *testing.T) {
+	release := make(chan struct{})
+	requests := make(chan os.Signal, 1)
+	requests <- syscall.SIGHUP
+	reading := make(chan struct{})
+	r := running{pipeline: pipeline{reloading: reloading{
+		requests: requests,
+		load: func(*inventory.Inventory) (*inventory.Inventory, []inventory.Host, sender, error) {
+			close(reading)
+			<-release
+			return nil, nil, nil, nil
+		},
+	}}}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-reading
+		cancel()
+	}()
+	r.obeyHangups(ctx)
+	close(release)
+}
+
 func TestWhatAReloadDoesNotChange(t *testing.T) {
 	before := &inventory.Inventory{Collector: inventory.Collector{Name: "a", Interval: time.Second}}
 	after := &inventory.Inventory{

@@ -21,6 +21,30 @@ type reloading struct {
 	load func(before *inventory.Inventory) (*inventory.Inventory, []inventory.Host, sender, error)
 }
 
+// loaded is what load returns.
+type loaded struct {
+	inventory *inventory.Inventory
+	hosts     []inventory.Host
+	sender    sender
+	err       error
+}
+
+// within is load, for as long as ctx lasts: a network file system that hangs cannot be interrupted, only left to end with the process.
+func (r reloading) within(ctx context.Context, before *inventory.Inventory) (loaded, bool) {
+	ended := make(chan loaded, 1)
+	go func() {
+		var l loaded
+		l.inventory, l.hosts, l.sender, l.err = r.load(before)
+		ended <- l
+	}()
+	select {
+	case l := <-ended:
+		return l, true
+	case <-ctx.Done():
+		return loaded{}, false
+	}
+}
+
 // hangups are the SIGHUPs, as of "systemctl reload". Where they were ignored when the program was started, as by nohup(1), there are none.
 // Stop gives them back their default, which is to kill.
 func hangups() (requests <-chan os.Signal, stop func()) {
@@ -69,29 +93,32 @@ func (r *running) obeyHangups(ctx context.Context) {
 
 // reload reads the inventory, and puts it into effect if there is no mistake in it.
 func (r *running) reload(ctx context.Context) {
-	inv, selected, next, err := r.reloading.load(r.inventory)
-	r.readings.tick(err != nil)
-	if err != nil {
-		r.log.Error("the inventory was read again and is refused; the one before goes on to count", slog.Any("err", err))
-		_ = r.collector.RefuseReload(ctx, err) // Else the end has come.
+	l, ok := r.reloading.within(ctx, r.inventory)
+	if !ok {
+		return // The end has come.
+	}
+	r.readings.tick(l.err != nil)
+	if l.err != nil {
+		r.log.Error("the inventory was read again and is refused; the one before goes on to count", slog.Any("err", l.err))
+		_ = r.collector.RefuseReload(ctx, l.err) // Else the end has come.
 		return
 	}
-	r.inventory, r.hosts, r.heartbeat = inv, selected, inv.Collector.Interval
+	r.inventory, r.hosts, r.heartbeat = l.inventory, l.hosts, l.inventory.Collector.Interval
 	if r.latest != nil {
-		r.latest.SetHosts(selected)
+		r.latest.SetHosts(r.hosts)
 	}
 	changes, err := r.collector.Reload(ctx, r.pipeline.collector(r.box, r.pool))
 	if err != nil {
 		return // The end has come.
 	}
 	r.health.expect(r.heartbeat)
-	if next != nil {
-		r.relay.exchange(next)
+	if l.sender != nil {
+		r.relay.exchange(l.sender)
 	}
 	r.tellNotices()
-	r.log.Info("the inventory was read again", slog.Int("hosts", len(selected)), slog.Int("added", changes.Added),
-		slog.Int("changed", changes.Changed), slog.Int("removed", changes.Removed), slog.Bool("broker_changed", next != nil))
-	for _, key := range fixed(r.first, inv) {
+	r.log.Info("the inventory was read again", slog.Int("hosts", len(r.hosts)), slog.Int("added", changes.Added),
+		slog.Int("changed", changes.Changed), slog.Int("removed", changes.Removed), slog.Bool("broker_changed", l.sender != nil))
+	for _, key := range fixed(r.first, r.inventory) {
 		r.log.Warn("a key of the inventory is another than at the start; that takes effect when the program is started again", slog.String("key", key))
 	}
 }
