@@ -85,3 +85,24 @@ func TestReadyKnowsAStall(t *testing.T) {
 		ready(false)
 	})
 }
+
+// A reload to shorter intervals does not make the silence that the longer ones had look like a stall, but a stall is seen after it too.
+func TestReadyAfterReloadToShorterInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := config()
+		c.Latest.SetHosts([]inventory.Host{{Name: "a", Interval: time.Hour}})
+		h := handler(t, c)
+		time.Sleep(50 * time.Minute)
+		for _, name := range []string{"reloaded", "and again, with nothing changed"} {
+			c.Latest.SetHosts([]inventory.Host{{Name: "a", Interval: 10 * time.Second}})
+			if code, body := get(t, h, "/readyz"); code != http.StatusOK {
+				t.Errorf("%s: code %d: %s", name, code, body)
+			}
+			time.Sleep(40 * time.Second)
+		}
+		c.Latest.SetHosts([]inventory.Host{{Name: "a", Interval: 10 * time.Second}})
+		if code, body := get(t, h, "/readyz"); code != http.StatusServiceUnavailable {
+			t.Errorf("stalled, and reloaded: code %d: %s", code, body)
+		}
+	})
+}

@@ -119,6 +119,9 @@ func (l *Latest) SetHosts(hosts []inventory.Host) {
 	}
 	f.patience = max(f.patience, stalledAfter)
 	slices.SortFunc(f.records, func(a, b *record) int { return cmp.Compare(a.name, b.name) })
+	if f.patience < before.patience { // No more was due so far, so it begins anew.
+		l.observed.Store(int64(time.Since(l.made)))
+	}
 	l.fleet.Store(f)
 }
 
