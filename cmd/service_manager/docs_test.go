@@ -292,6 +292,21 @@ func TestAlertsAreExplained(t *testing.T) {
 	}
 }
 
+// lifecycle.md has each key that a reload does not put into effect.
+func TestLifecycleIsCurrent(t *testing.T) {
+	_, after, there := strings.Cut(pages(t)[filepath.Join("docs", "lifecycle.md")], "These wait for a restart")
+	paragraph, _, _ := strings.Cut(after, "\n\n")
+	keys := regexp.MustCompile(`differs\("\w+\.(\w+)"`).FindAllStringSubmatch(sources(t, "."), -1)
+	if !there || len(keys) < 10 {
+		t.Fatalf("the paragraph is there: %v; %d keys were found", there, len(keys))
+	}
+	for _, key := range keys {
+		if !strings.Contains(paragraph, "`"+key[1]+"`") {
+			t.Errorf("lifecycle.md does not say that %s waits for a restart", key[1])
+		}
+	}
+}
+
 // sources are all Go sources below a folder but the tests.
 func sources(t *testing.T, root string) string {
 	t.Helper()
