@@ -84,6 +84,15 @@ Exit codes: 0 all fine; 1 a unit is failed or missing; 2 a host could not be rea
 	})
 	root.AddCommand(a.runCommand(), a.statusCommand(), a.checkCommand(), a.doctorCommand(), a.trustCommand(), a.authorizedKeysCommand(),
 		a.tailCommand(), a.demoCommand(), a.manCommand(), a.versionCommand())
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			cmd.Long = `Completion prints a script with which a shell completes command lines of the program, host names not included:
+for bash, zsh, fish or powershell. The Debian package has installed those of the first three.`
+			cmd.Example = `  service_manager completion bash >/etc/bash_completion.d/service_manager`
+			cmd.RunE = root.RunE // Without one, cobra would show the help for an unknown shell too, and end well.
+		}
+	}
 	return root
 }
 
