@@ -64,6 +64,17 @@ func testInstall(t *testing.T) {
 		t.Errorf("files:\n%s\nwant:\n%s", modes, want)
 	}
 	stack.must(t, "manager", "runuser --user service_manager -- service_manager check")
+	files := "\n" + stack.must(t, "manager", "dpkg --listfiles service-manager") + "\n"
+	for _, want := range []string{
+		"/usr/share/man/man1/service_manager.1.gz", "/usr/share/man/man1/service_manager-run.1.gz", "/usr/share/man/man5/service_manager-inventory.5.gz",
+		"/usr/share/bash-completion/completions/service_manager", "/usr/share/zsh/vendor-completions/_service_manager",
+		"/usr/share/fish/vendor_completions.d/service_manager.fish", "/usr/share/doc/service-manager/copyright",
+		"/usr/share/doc/service-manager/examples/grafana.json", "/usr/share/doc/service-manager/examples/prometheus.rules.yml",
+	} {
+		if !strings.Contains(files, "\n"+want+"\n") {
+			t.Errorf("the package has no %s", want)
+		}
+	}
 	out = stack.on(t, "manager", `systemctl start service_manager 2>/dev/null || echo refused; sleep 6
 		systemctl is-active service_manager; journalctl --no-pager --output=cat --unit=service_manager`)
 	if !strings.HasPrefix(out, "refused\nfailed\n") || strings.Count(out, "has no hosts: add [[hosts]]") != 1 {
