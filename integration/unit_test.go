@@ -157,6 +157,11 @@ func (u *unit) testReload(t *testing.T) {
 			t.Errorf("after a bad reload there is no %q", want)
 		}
 	}
+	// One without mistakes may be refused too.
+	if out := stack.on(t, "manager", `cd /etc/service_manager && cp -p inventory.toml good && sed -i '/^\[\[hosts\]\]/,$d' inventory.toml &&
+		systemctl reload service_manager.service 2>/dev/null || echo refused; sleep 1; cat good >inventory.toml; rm good`); out != "refused\n" {
+		t.Errorf("a reload of an inventory without hosts: %s", out)
+	}
 	u.isActive(t)
 	if now := u.property(t, "MainPID"); now != pid {
 		t.Errorf("it runs as process %s now, before as %s", now, pid)

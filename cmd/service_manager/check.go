@@ -16,14 +16,15 @@ import (
 )
 
 func (a *app) checkCommand() *cobra.Command {
-	var show, quiet bool
+	var show, quiet, run bool
 	var format string
 	cmd := &cobra.Command{
 		Use:   "check [flags] [SELECTOR…]",
 		Short: "Validate the inventory",
 		Long: `Check reads the inventory and the files that it names, and reports every mistake at once as
 FILE:LINE: what is wrong. It dials nothing. With --print it shows the resolved hosts, with --quiet
-nothing where all is well, as the unit file has it on a reload.
+nothing where all is well. With --run it wants what run wants too, a host and a broker; so the unit
+file finds out on a reload whether the running collector takes the inventory.
 
 ` + aboutSelectors,
 		Example: `  service_manager check -i inventory.toml
@@ -36,20 +37,34 @@ nothing where all is well, as the unit file has it on a reload.
 			if show && quiet {
 				return failed(exitUsage, errors.New("--print and --quiet: write one of them"))
 			}
-			return a.check(selectors, show, quiet, format)
+			return a.check(selectors, show, quiet, run, format)
 		},
 	}
 	cmd.Flags().BoolVar(&show, "print", false, "show the resolved hosts and routing keys")
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print mistakes only")
+	cmd.Flags().BoolVar(&run, "run", false, "want what run wants too: a host and a broker")
 	cmd.Flags().StringVarP(&format, "output", "o", "table", "with --print: table, json or jsonl")
 	return cmd
 }
 
-func (a *app) check(selectors []string, show, quiet bool, format string) error {
+// loadForRun refuses what run would refuse, at its start or on a reload.
+func (a *app) loadForRun(selectors []string) (*inventory.Inventory, []inventory.Host, error) {
+	inv, selected, err := a.loadHosts(selectors)
+	if err == nil {
+		_, err = a.sender(inv, nil, false, false)
+	}
+	return inv, selected, err
+}
+
+func (a *app) check(selectors []string, show, quiet, run bool, format string) error {
 	if err := checkFormat(format); err != nil {
 		return err
 	}
-	inv, selected, err := a.load(selectors)
+	load := a.load
+	if run {
+		load = a.loadForRun
+	}
+	inv, selected, err := load(selectors)
 	if err != nil {
 		return err
 	}
