@@ -16,7 +16,11 @@ import (
 // A choice is which hosts are asked for. An empty list is all.
 type choice struct{ groups, outcomes []string }
 
-func choiceOf(query url.Values) (choice, error) {
+func choiceOf(rawQuery string) (choice, error) {
+	query, err := url.ParseQuery(rawQuery)
+	if err != nil { // What can be read of it would choose other hosts than are asked for.
+		return choice{}, fmt.Errorf("parameters %q: %w", rawQuery, err)
+	}
 	for key := range query {
 		if key != "group" && key != "outcome" {
 			return choice{}, fmt.Errorf("unknown parameter %q: write group or outcome", key)
@@ -38,7 +42,7 @@ func (c choice) has(r *record, outcome string) bool {
 
 // hosts tells of all hosts, or those chosen. It holds one status at a time in memory, and the encoded one.
 func (s *Server) hosts(w http.ResponseWriter, r *http.Request) {
-	chosen, err := choiceOf(r.URL.Query())
+	chosen, err := choiceOf(r.URL.RawQuery)
 	if err != nil {
 		s.refuse(w, http.StatusBadRequest, err)
 		return

@@ -74,6 +74,8 @@ func TestHosts(t *testing.T) {
 	}
 	for query, want := range map[string]string{
 		"?groop=web":        `unknown parameter \"groop\": write group or outcome`,
+		"?group=web%zz":     `parameters \"group=web%zz\": invalid URL escape`,
+		"?group=a;group=b":  `parameters \"group=a;group=b\": invalid semicolon`,
 		"?outcome=terrible": `unknown outcome \"terrible\": write one of ok, unreachable,`,
 	} {
 		if code, body := get(t, h, "/api/v1/hosts"+query); code != http.StatusBadRequest || !strings.Contains(body, want) {
