@@ -257,18 +257,6 @@ func TestTroubleshootingIsCurrent(t *testing.T) {
 	}
 }
 
-// Each metric that a page names is one that the program has.
-func TestMetricsOfThePages(t *testing.T) {
-	source := sources(t, "web")
-	for path, text := range pages(t) {
-		for _, name := range regexp.MustCompile(`service_manager_[a-z_]+`).FindAllString(text, -1) {
-			if !strings.Contains(source, `"`+name+`"`) && !strings.Contains(source, `"`+strings.TrimPrefix(name, "service_manager_")+`"`) {
-				t.Errorf("%s names the metric %s, which there is none of", path, name)
-			}
-		}
-	}
-}
-
 // Each alert has its line in operating.md.
 func TestAlertsAreExplained(t *testing.T) {
 	rules, err := os.ReadFile(filepath.Join("packaging", "prometheus", "service_manager.rules.yml"))
