@@ -1,6 +1,7 @@
 package web
 
 import (
+	"net"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +18,17 @@ func NewHandler(config Config) (http.Handler, error) {
 		return nil, err
 	}
 	return s.server.Handler, nil
+}
+
+// Serve serves what comes from the listener, for tests whose connections know the bubble's time.
+func Serve(config Config, listener net.Listener) (*Server, error) {
+	s, err := newServer(config)
+	if err != nil {
+		return nil, err
+	}
+	s.listener = listener
+	go s.serve()
+	return s, nil
 }
 
 // FewUnits serves the metrics of hosts and units, with so many series of units at most.
