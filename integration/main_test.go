@@ -21,6 +21,8 @@ func TestMain(m *testing.M) {
 
 func runTests(m *testing.M) (code int) {
 	defer removeOnSignal()()
+	// Where it is ignored, as under nohup(1), the program would not reload on it.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	before := goleak.IgnoreCurrent()
 	var err error
 	stack, err = startStack()

@@ -34,6 +34,8 @@ func TestMain(m *testing.M) {
 type leakFree struct{ *testing.M }
 
 func (m leakFree) Run() int {
+	// Where it is ignored, as under nohup(1), run does not reload on it, and nothing else that the tests start.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	code := m.M.Run()
 	if code != 0 {
 		return code
