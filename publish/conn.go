@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -42,9 +43,18 @@ func (p *Publisher) dial(ctx context.Context, b broker) (l *link, err error) {
 	return l, nil
 }
 
-// connect connects to b and opens with the connection what is wanted of it. Config, TLS and SASL are new each time: amqp091 writes into
-// them, and files may have changed.
+// connect connects to b and opens with the connection what is wanted of it. When the end comes at once, such as by a TLS alert about our
+// certificate, it may be that amqp091 has no reason to tell but its own, that the connection is not open. The broker tells it once more.
 func connect(ctx context.Context, cfg Config, b broker, open func(*amqp.Connection, *rawConn) error) error {
+	err := connectOnce(ctx, cfg, b, open)
+	if errors.Is(err, amqp.ErrClosed) && ctx.Err() == nil {
+		err = connectOnce(ctx, cfg, b, open)
+	}
+	return err
+}
+
+// connectOnce is one try. Config, TLS and SASL are new each time: amqp091 writes into them, and files may have changed.
+func connectOnce(ctx context.Context, cfg Config, b broker, open func(*amqp.Connection, *rawConn) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, errNoAnswer)
 	defer cancel()
 	tlsConfig, err := cfg.tlsConfig(b)
