@@ -47,11 +47,13 @@ func (w *world) killBroker() error {
 	return w.broker.docker("kill", "--signal=KILL")
 }
 
+// startBroker also deletes the full queue again: killed soon after it was deleted, the broker comes back with it, since the deletion had not
+// reached the disk.
 func (w *world) startBroker() error {
 	if err := w.broker.docker("start"); err != nil {
 		return err
 	}
-	return w.broker.accepts()
+	return w.unfill()
 }
 
 func (w *world) freeze() error { return w.broker.docker("pause") }
