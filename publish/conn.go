@@ -43,12 +43,19 @@ func (p *Publisher) dial(ctx context.Context, b broker) (l *link, err error) {
 	return l, nil
 }
 
-// connect connects to b and opens with the connection what is wanted of it. When the end comes at once, such as by a TLS alert about our
+// connect connects to b and opens with the connection what is wanted of it. When the end comes before that, such as by a TLS alert about our
 // certificate, it may be that amqp091 has no reason to tell but its own, that the connection is not open. The broker tells it once more.
 func connect(ctx context.Context, cfg Config, b broker, open func(*amqp.Connection, *rawConn) error) error {
-	err := connectOnce(ctx, cfg, b, open)
-	if errors.Is(err, amqp.ErrClosed) && ctx.Err() == nil {
-		err = connectOnce(ctx, cfg, b, open)
+	began := false
+	try := func() error {
+		return connectOnce(ctx, cfg, b, func(conn *amqp.Connection, raw *rawConn) error {
+			began = true
+			return open(conn, raw)
+		})
+	}
+	err := try()
+	if errors.Is(err, amqp.ErrClosed) && !began && ctx.Err() == nil {
+		err = try()
 	}
 	return err
 }
