@@ -142,6 +142,7 @@ func (x *examination) publishInVain(conn *amqp.Connection) error {
 	if err != nil {
 		return err
 	}
+	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
 	if err := ch.Tx(); err != nil {
 		return err
 	}
@@ -149,9 +150,19 @@ func (x *examination) publishInVain(conn *amqp.Connection) error {
 		return err
 	}
 	if err := ch.TxRollback(); err != nil {
-		return err
+		return reasonFor(err, closed)
 	}
 	return ch.Close()
+}
+
+// reasonFor is why a channel was closed, where err only says that it is: a refusal may have come before the call that waits for it.
+func reasonFor(err error, closed <-chan *amqp.Error) error {
+	if errors.Is(err, amqp.ErrClosed) {
+		if reason := <-closed; reason != nil {
+			return reason
+		}
+	}
+	return err
 }
 
 // written reports what came of publishInVain.
