@@ -90,6 +90,18 @@ func exitCode(s publish.Status) int {
 	return 0
 }
 
+// exitOfStatuses is the error with the highest exit code that a status asks for, nil for none.
+func exitOfStatuses(statuses []publish.Status) error {
+	code := 0
+	for _, s := range statuses {
+		code = max(code, exitCode(s))
+	}
+	if code == 0 {
+		return nil
+	}
+	return failed(code, nil)
+}
+
 // inTrouble reports whether a person should look at the unit.
 func inTrouble(u publish.Unit) bool {
 	switch u.LoadState {

@@ -4,17 +4,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 )
 
-// checkFormat refuses an output format before anything is done for it.
-func checkFormat(format string) error {
-	switch format {
-	case "table", "json", "jsonl":
+// checkFormat refuses an output format before anything is done for it. Others are those that the command has beside the usual ones.
+func checkFormat(format string, others ...string) error {
+	formats := slices.Concat([]string{"table"}, others, []string{"json"})
+	if slices.Contains(formats, format) || format == "jsonl" {
 		return nil
 	}
-	return failed(exitUsage, fmt.Errorf("-o %q: write table, json or jsonl", format))
+	return failed(exitUsage, fmt.Errorf("-o %q: write %s or jsonl", format, strings.Join(formats, ", ")))
 }
 
 // printJSON prints items as one JSON array or, for the format jsonl, as one line each.

@@ -7,41 +7,56 @@ import (
 	"io"
 	"log/slog"
 	"slices"
-	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"service_manager/hosts"
 	"service_manager/publish"
 )
 
+// statusFlags are the flags of status.
+type statusFlags struct {
+	units      []string
+	onlyFailed bool
+	format     string
+}
+
 func (a *app) statusCommand() *cobra.Command {
-	var onlyFailed bool
-	var format string
+	var flags statusFlags
 	cmd := &cobra.Command{
 		Use:   "status [flags] [SELECTOR…]",
 		Short: "Read every host once and show its units",
 		Long: `Status reads the selected hosts now and shows their units, trouble first: hosts that cannot be
-read, then units that are failed or missing. It needs no broker and publishes nothing.
+read, then units that are failed or missing (both marked !), then those that systemd starts again
+and again (~). Of many units, those that are well are summed up, a line for each name and state;
+-o wide shows each, and more of it. It needs no broker and publishes nothing.
 
-` + aboutSelectors,
+` + aboutSelectors + `
+
+-u limits it to units: a name, without a type that of a service, or a glob for the whole name. Only
+these count for the exit code then. One that matches nothing is an error, with exit code 3 if all
+hosts could be read.`,
 		Example: `  service_manager status -i inventory.toml
   service_manager status --failed @web
+  service_manager status -u nginx -u 'worker@*' -o wide
   service_manager status -o json 'db-*' | jq '.[].units[].name'`,
 		RunE: func(cmd *cobra.Command, selectors []string) error {
-			return a.status(cmd.Context(), selectors, onlyFailed, format)
+			return a.status(cmd.Context(), selectors, flags)
 		},
 	}
-	cmd.Flags().BoolVar(&onlyFailed, "failed", false, "show only what is in trouble")
-	cmd.Flags().StringVarP(&format, "output", "o", "table", "table, json or jsonl (the messages that run would publish)")
+	cmd.Flags().StringArrayVarP(&flags.units, "unit", "u", nil, "only the units of this name or `GLOB`; may be repeated")
+	cmd.Flags().BoolVar(&flags.onlyFailed, "failed", false, "show only what is in trouble")
+	cmd.Flags().StringVarP(&flags.format, "output", "o", "table", "table, wide, json or jsonl (the messages that run would publish)")
 	return cmd
 }
 
-func (a *app) status(ctx context.Context, selectors []string, onlyFailed bool, format string) error {
-	if err := checkFormat(format); err != nil {
+func (a *app) status(ctx context.Context, selectors []string, flags statusFlags) error {
+	if err := checkFormat(flags.format, "wide"); err != nil {
+		return err
+	}
+	units, err := newUnitChoice(flags.units)
+	if err != nil {
 		return err
 	}
 	inv, selected, err := a.loadHosts(selectors)
@@ -61,25 +76,57 @@ func (a *app) status(ctx context.Context, selectors []string, onlyFailed bool, f
 	if swept != nil && ctx.Err() == nil {
 		return swept
 	}
-	statuses := seen.statuses()
-	if onlyFailed {
-		statuses = troubled(statuses)
-	}
-	if format == "table" {
-		err = printTable(a.stdout, statuses, time.Now())
-	} else {
-		err = printJSON(a.stdout, format, statuses)
-	}
-	if err != nil {
+	statuses := units.of(seen.statuses())
+	if err := a.printStatuses(statuses, units, flags, len(selected)); err != nil {
 		return failed(exitOwn, err)
-	}
-	if format == "table" {
-		fmt.Fprintln(a.stderr, seen.line(time.Now()))
 	}
 	if swept != nil { // Interrupted. What was read by then has been shown.
 		return swept
 	}
-	return seen.exit()
+	return units.exit(statuses)
+}
+
+// printStatuses prints what is chosen of the statuses and, under a table, how the hosts are.
+func (a *app) printStatuses(statuses []publish.Status, units *unitChoice, flags statusFlags, selected int) error {
+	shown := units.shown(statuses)
+	if flags.onlyFailed {
+		shown = troubled(shown)
+	}
+	if flags.format == "json" || flags.format == "jsonl" {
+		return printJSON(a.stdout, flags.format, shown)
+	}
+	t := table{hosts: selected, wide: flags.format == "wide", coloured: colours(a.stdout)}
+	if isTerminal(a.stdout) {
+		t.width = terminalWidth(a.stdout)
+	}
+	rows, summed := t.rows(shown, time.Now())
+	lines, leftOut := t.lines(rows)
+	if len(lines) > 0 {
+		if _, err := io.WriteString(a.stdout, strings.Join(lines, "\n")+"\n"); err != nil {
+			return err
+		}
+	}
+	total := fleetOf(statuses).String()
+	if summed {
+		total += "; -o wide shows each unit"
+	}
+	if len(leftOut) > 0 {
+		total += fmt.Sprintf("; no room in %d columns for %s", t.width, strings.Join(leftOut, ", "))
+	}
+	fmt.Fprintln(a.stderr, total)
+	return nil
+}
+
+// exit is the error with the highest exit code that the chosen statuses ask for, or a pattern that matched none of their units.
+func (c *unitChoice) exit(statuses []publish.Status) error {
+	worst := exitOfStatuses(statuses)
+	if missed := c.missed(); missed != nil {
+		if !c.unread {
+			return failed(exitUsage, missed)
+		}
+		return failed(exitOf(worst), missed)
+	}
+	return worst
 }
 
 // troubled keeps the hosts and units that a person should look at.
@@ -94,48 +141,6 @@ func troubled(statuses []publish.Status) []publish.Status {
 	return kept
 }
 
-// A row is one line of the table.
-type row struct {
-	rank  int // trouble first
-	cells [6]string
-}
-
-// printTable prints a line for each unit, and for each host that could not be read.
-func printTable(out io.Writer, statuses []publish.Status, now time.Time) error {
-	var rows []row
-	for _, s := range statuses {
-		rows = append(rows, hostRows(s, now)...)
-	}
-	slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(a.rank, b.rank) })
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "HOST\tUNIT\tSTATE\tSINCE\tRESTARTS\tNOTE")
-	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.cells[0], r.cells[1], r.cells[2], r.cells[3], r.cells[4], r.cells[5])
-	}
-	return w.Flush()
-}
-
-func hostRows(s publish.Status, now time.Time) []row {
-	if s.Outcome != string(hosts.OK) {
-		return []row{{rank: 0, cells: [6]string{s.Host.Name, "-", s.Outcome, "-", "-", printable(deref(s.Error))}}}
-	}
-	if len(s.Units) == 0 {
-		return []row{{rank: 2, cells: [6]string{s.Host.Name, "-", systemState(s), "-", "-", "no units watched"}}}
-	}
-	rows := make([]row, 0, len(s.Units))
-	for _, u := range s.Units {
-		r := row{rank: 2, cells: [6]string{s.Host.Name, printable(u.Name), unitState(u), since(u, now), "-", note(u)}}
-		if u.Restarts != nil {
-			r.cells[4] = strconv.Itoa(*u.Restarts)
-		}
-		if inTrouble(u) {
-			r.rank = 1
-		}
-		rows = append(rows, r)
-	}
-	return rows
-}
-
 func systemState(s publish.Status) string {
 	if s.System == nil {
 		return "-"
@@ -148,24 +153,6 @@ func unitState(u publish.Unit) string {
 		return unitWord(u)
 	}
 	return printable(u.ActiveState + "/" + u.SubState)
-}
-
-// since is how long the unit has been as it is, in the two greatest units of time.
-func since(u publish.Unit, now time.Time) string {
-	if u.Since == nil {
-		return "-"
-	}
-	d := max(now.Sub(u.Since.Time), 0)
-	days, d := d/(24*time.Hour), d%(24*time.Hour)
-	switch {
-	case days > 0:
-		return fmt.Sprintf("%dd %dh", days, d/time.Hour)
-	case d >= time.Hour:
-		return fmt.Sprintf("%dh %dm", d/time.Hour, d%time.Hour/time.Minute)
-	case d >= time.Minute:
-		return fmt.Sprintf("%dm %ds", d/time.Minute, d%time.Minute/time.Second)
-	}
-	return fmt.Sprintf("%ds", d/time.Second)
 }
 
 // note says why a unit is in its state, as far as systemd knows.

@@ -39,53 +39,55 @@ func (t *tally) statuses() []publish.Status {
 }
 
 // exit is the error with the highest exit code that a host asks for, nil for none.
-func (t *tally) exit() error {
-	code := 0
-	for _, s := range t.statuses() {
-		code = max(code, exitCode(s))
-	}
-	if code == 0 {
-		return nil
-	}
-	return failed(code, nil)
-}
+func (t *tally) exit() error { return exitOfStatuses(t.statuses()) }
 
 // line says in one line how the fleet is, and names what is in trouble.
 func (t *tally) line(now time.Time) string {
-	var (
-		outcomes = make(map[string]int)
-		states   = make(map[string]int)
-		trouble  []string
-		units    int
-	)
-	statuses := t.statuses()
-	for _, s := range statuses {
-		outcomes[s.Outcome]++
-		if s.Outcome != string(hosts.OK) {
-			trouble = append(trouble, s.Host.Name+" "+s.Outcome)
-			continue
-		}
-		for _, u := range s.Units {
-			units++
-			states[unitWord(u)]++
-			if inTrouble(u) {
-				trouble = append(trouble, s.Host.Name+"/"+u.Name+" "+unitWord(u))
-			}
-		}
-	}
+	f := fleetOf(t.statuses())
 	t.mu.Lock()
 	polls := t.polls
 	t.mu.Unlock()
-	line := fmt.Sprintf("%s  %s  %s%s  %s%s", now.Format(time.TimeOnly), count(polls, "poll"), count(len(statuses), "host"), inOrder(outcomes),
-		count(units, "unit"), inOrder(states))
+	line := fmt.Sprintf("%s  %s  %s", now.Format(time.TimeOnly), count(polls, "poll"), f)
 	const shown = 3
+	trouble := f.trouble
 	if more := len(trouble) - shown; more > 0 {
-		trouble = append(trouble[:shown], fmt.Sprintf("and %d more", more))
+		trouble = append(trouble[:shown:shown], fmt.Sprintf("and %d more", more))
 	}
 	if len(trouble) > 0 {
 		line += "  (" + strings.Join(trouble, ", ") + ")"
 	}
 	return line
+}
+
+// A fleetState is how many hosts and units are how.
+type fleetState struct {
+	hosts, units     int
+	outcomes, states map[string]int
+	trouble          []string // names
+}
+
+func fleetOf(statuses []publish.Status) fleetState {
+	f := fleetState{hosts: len(statuses), outcomes: make(map[string]int), states: make(map[string]int)}
+	for _, s := range statuses {
+		f.outcomes[s.Outcome]++
+		if s.Outcome != string(hosts.OK) {
+			f.trouble = append(f.trouble, s.Host.Name+" "+s.Outcome)
+			continue
+		}
+		for _, u := range s.Units {
+			f.units++
+			f.states[unitWord(u)]++
+			if inTrouble(u) {
+				f.trouble = append(f.trouble, s.Host.Name+"/"+u.Name+" "+unitWord(u))
+			}
+		}
+	}
+	return f
+}
+
+// String is "5 hosts: 5 ok  22 units: 20 active, 2 failed".
+func (f fleetState) String() string {
+	return count(f.hosts, "host") + inOrder(f.outcomes) + "  " + count(f.units, "unit") + inOrder(f.states)
 }
 
 // unitWord is the state that matters most of a unit.
