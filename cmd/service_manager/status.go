@@ -20,6 +20,7 @@ type statusFlags struct {
 	units      []string
 	onlyFailed bool
 	format     string
+	watch      string // interval; empty: one look
 }
 
 func (a *app) statusCommand() *cobra.Command {
@@ -36,10 +37,14 @@ and again (~). Of many units, those that are well are summed up, a line for each
 
 -u limits it to units: a name, without a type that of a service, or a glob for the whole name. Only
 these count for the exit code then. One that matches nothing is an error, with exit code 3 if all
-hosts could be read.`,
+hosts could be read.
+
+--watch redraws the table until q or Ctrl-C, over connections that stay: what has changed just now is
+marked *, and is shown also where it is well. The exit code is that of what was known last.`,
 		Example: `  service_manager status -i inventory.toml
   service_manager status --failed @web
   service_manager status -u nginx -u 'worker@*' -o wide
+  service_manager status --watch=2s @web
   service_manager status -o json 'db-*' | jq '.[].units[].name'`,
 		RunE: func(cmd *cobra.Command, selectors []string) error {
 			return a.status(cmd.Context(), selectors, flags)
@@ -48,12 +53,19 @@ hosts could be read.`,
 	cmd.Flags().StringArrayVarP(&flags.units, "unit", "u", nil, "only the units of this name or `GLOB`; may be repeated")
 	cmd.Flags().BoolVar(&flags.onlyFailed, "failed", false, "show only what is in trouble")
 	cmd.Flags().StringVarP(&flags.format, "output", "o", "table", "table, wide, json or jsonl (the messages that run would publish)")
+	cmd.Flags().StringVar(&flags.watch, "watch", "", "redraw every `INTERVAL`, such as 5s; auto: each host at its interval in the inventory")
+	cmd.Flags().Lookup("watch").NoOptDefVal = watchAuto
 	return cmd
 }
 
 func (a *app) status(ctx context.Context, selectors []string, flags statusFlags) error {
 	if err := checkFormat(flags.format, "wide"); err != nil {
 		return err
+	}
+	if flags.watch != "" {
+		if err := a.canWatch(flags.format); err != nil {
+			return err
+		}
 	}
 	units, err := newUnitChoice(flags.units)
 	if err != nil {
@@ -64,6 +76,9 @@ func (a *app) status(ctx context.Context, selectors []string, flags statusFlags)
 		return err
 	}
 	a.tellNotices(inv)
+	if flags.watch != "" {
+		return a.watchStatus(ctx, inv, selected, units, flags)
+	}
 	var seen tally
 	bar := newProgress(a.stderr, len(selected))
 	observe := func(s publish.Status) {

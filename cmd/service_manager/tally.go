@@ -21,14 +21,19 @@ type tally struct {
 }
 
 // observe takes in a status.
-func (t *tally) observe(s publish.Status) {
+func (t *tally) observe(s publish.Status) { t.replace(s) }
+
+// replace takes in a status, and returns the one before.
+func (t *tally) replace(s publish.Status) (before publish.Status, known bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.newest == nil {
 		t.newest = make(map[string]publish.Status)
 	}
+	before, known = t.newest[s.Host.Name]
 	t.newest[s.Host.Name] = s
 	t.polls++
+	return before, known
 }
 
 // statuses returns the newest status of each host, by name.
@@ -86,9 +91,11 @@ func fleetOf(statuses []publish.Status) fleetState {
 }
 
 // String is "5 hosts: 5 ok  22 units: 20 active, 2 failed".
-func (f fleetState) String() string {
-	return count(f.hosts, "host") + inOrder(f.outcomes) + "  " + count(f.units, "unit") + inOrder(f.states)
-}
+func (f fleetState) String() string { return f.hostsText() + "  " + f.unitsText() }
+
+func (f fleetState) hostsText() string { return count(f.hosts, "host") + inOrder(f.outcomes) }
+
+func (f fleetState) unitsText() string { return count(f.units, "unit") + inOrder(f.states) }
 
 // unitWord is the state that matters most of a unit.
 func unitWord(u publish.Unit) string {
