@@ -168,7 +168,7 @@ func (e examination) examine(ctx context.Context, ssh *hosts.Pool) []hosts.Repor
 		mu      sync.Mutex
 		reports []hosts.Report
 		behind  = hostsBehind(e.inventory.Hosts)
-		bar     = newProgress(e.app.stderr, len(e.hosts))
+		bar     = newProgress(e.app.stderr, hostNames(e.hosts))
 	)
 	defer bar.end()
 	dialEach(ctx, e.inventory.Collector, e.hosts, func(h inventory.Host) inventory.Host { return h }, func(h inventory.Host) {
@@ -176,7 +176,7 @@ func (e examination) examine(ctx context.Context, ssh *hosts.Pool) []hosts.Repor
 		if ctx.Err() != nil {
 			return
 		}
-		bar.step(report.Severity() == hosts.SeverityError)
+		bar.step(h.Name, report.Severity() == hosts.SeverityError)
 		mu.Lock()
 		defer mu.Unlock()
 		reports = append(reports, report)

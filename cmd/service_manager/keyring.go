@@ -17,9 +17,9 @@ type keyRing struct {
 	candidates []*candidate // by the number of jumps before them, then by name
 	byName     map[string]*candidate
 	scanHost   func(context.Context, inventory.Host) (hosts.Offer, error)
-	limits     inventory.Collector       // of connections
-	replace    bool                      // whether changed keys of selected hosts are to be replaced
-	progress   func(total int) *progress // begins to show how many hosts were asked
+	limits     inventory.Collector            // of connections
+	replace    bool                           // whether changed keys of selected hosts are to be replaced
+	progress   func(names []string) *progress // begins to show how many hosts were asked
 
 	interrupted bool // not all were asked that could have been
 }
@@ -36,7 +36,7 @@ type candidate struct {
 }
 
 func newKeyRing(selected []inventory.Host, scan func(context.Context, inventory.Host) (hosts.Offer, error)) *keyRing {
-	k := &keyRing{byName: make(map[string]*candidate), scanHost: scan, progress: func(int) *progress { return nil }}
+	k := &keyRing{byName: make(map[string]*candidate), scanHost: scan, progress: func([]string) *progress { return nil }}
 	k.limits = inventory.Collector{Dials: 1, DialsPerJump: 1, DialRate: 1000}
 	for _, h := range selected {
 		k.enter(h).selected = true
@@ -95,11 +95,15 @@ func (k *keyRing) scan(ctx context.Context) {
 
 // askAll asks a number of hosts, several at once.
 func (k *keyRing) askAll(ctx context.Context, ready []*candidate) {
-	bar := k.progress(len(k.candidates))
+	names := make([]string, len(k.candidates))
+	for i, c := range k.candidates {
+		names[i] = c.host.Name
+	}
+	bar := k.progress(names)
 	defer bar.end()
 	for _, c := range k.candidates {
 		if c.asked {
-			bar.step(c.err != nil)
+			bar.step(c.host.Name, c.err != nil)
 		}
 	}
 	dialEach(ctx, k.limits, ready, func(c *candidate) inventory.Host { return c.host }, func(c *candidate) {
@@ -108,7 +112,7 @@ func (k *keyRing) askAll(ctx context.Context, ready []*candidate) {
 			return
 		}
 		c.asked, c.offer, c.err = true, offer, err
-		bar.step(err != nil)
+		bar.step(c.host.Name, err != nil)
 	})
 }
 

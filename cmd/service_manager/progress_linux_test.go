@@ -44,18 +44,18 @@ func TestProgressOnATerminal(t *testing.T) {
 	if err := unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 50}); err != nil {
 		t.Fatal(err)
 	}
-	p := newProgress(terminal, 500)
+	p := newProgress(terminal, numbered(500))
 	if p == nil {
 		t.Fatal("a terminal is not taken for one")
 	}
-	p.step(false)
+	p.step("h0", false)
 	line, err := bufio.NewReader(end).ReadString('s')
 	if want := clearLine + "[>                   ] 1/500 hos"; err != nil || line != want {
 		t.Errorf("%q (%v), want %q", line, err, want)
 	}
 	p.end()
 	t.Setenv("TERM", "dumb")
-	if newProgress(terminal, 500) != nil {
+	if newProgress(terminal, numbered(500)) != nil {
 		t.Error("a dumb terminal cannot redraw a line")
 	}
 }

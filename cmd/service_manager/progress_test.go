@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -39,26 +40,83 @@ func (s *screen) written() int {
 	return s.writes
 }
 
+// numbered are the names of so many hosts.
+func numbered(hosts int) []string {
+	names := make([]string, hosts)
+	for i := range names {
+		names[i] = fmt.Sprintf("h%d", i)
+	}
+	return names
+}
+
+// The slowest are named when few are left, and not before they have had a second.
+func TestProgressNamesTheSlowest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &screen{}
+		p := startProgress(out, wide(200), numbered(1000))
+		defer p.end()
+		shown := func(done int, after time.Duration) string {
+			for _, name := range p.names[:done] {
+				p.step(name, false)
+			}
+			time.Sleep(after)
+			synctest.Wait()
+			return out.last()
+		}
+		if line := shown(995, 9*redrawInterval); strings.Contains(line, "waiting") {
+			t.Errorf("%q within a second", line)
+		}
+		if line := shown(0, redrawInterval); !strings.HasSuffix(line, "1 s, waiting for h995, h996, h997, h998, h999") {
+			t.Errorf("%q does not name those that are left", line)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		out := &screen{}
+		p := startProgress(out, wide(200), numbered(1000))
+		defer p.end()
+		for _, c := range []struct {
+			done int
+			ends string
+		}{{899, " s"}, {900, "waiting for h900, h901, h902, h903, h904, h905, h906, h907 and 92 more"}} {
+			for _, name := range p.names[:c.done] {
+				p.step(name, false)
+			}
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			if line := out.last(); !strings.HasSuffix(line, c.ends) {
+				t.Errorf("%d done: %q, want it to end in %q", c.done, line, c.ends)
+			}
+		}
+	})
+}
+
 func wide(columns int) func() int { return func() int { return columns } }
 
 func TestProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &screen{}
-		p := startProgress(out, wide(80), 500)
+		p := startProgress(out, wide(80), numbered(500))
 		if out.written() != 0 {
 			t.Error("it draws before there is anything to wait for")
 		}
 		for i := range 120 {
-			p.step(i < 3)
+			p.step(p.names[i], i < 3)
 		}
 		time.Sleep(4*time.Second + redrawInterval)
 		synctest.Wait()
 		if want := "[====>               ] 120/500 hosts, 3 with trouble, 4 s"; out.last() != want {
 			t.Errorf("%q, want %q", out.last(), want)
 		}
-		for range 380 {
-			p.step(false)
+		for _, name := range p.names[120:498] {
+			p.step(name, false)
 		}
+		time.Sleep(redrawInterval)
+		synctest.Wait()
+		if want := "[===================>] 498/500 hosts, 3 with trouble, 4 s, waiting for h498, h499"; out.last() != want[:79] {
+			t.Errorf("%q, want %q", out.last(), want[:79])
+		}
+		p.step("h498", false)
+		p.step("h499", false)
 		time.Sleep(redrawInterval)
 		synctest.Wait()
 		if want := "[====================] 500/500 hosts, 3 with trouble, 4 s"; out.last() != want {
@@ -75,9 +133,9 @@ func TestProgress(t *testing.T) {
 func TestProgressRedrawsSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &screen{}
-		p := startProgress(out, wide(80), 10_000)
-		for range 1000 {
-			p.step(false)
+		p := startProgress(out, wide(80), numbered(10_000))
+		for _, name := range p.names[:1000] {
+			p.step(name, false)
 			time.Sleep(time.Millisecond)
 		}
 		if n := out.written(); n > 10 {
@@ -97,8 +155,8 @@ func TestProgressFitsTheTerminal(t *testing.T) {
 	for _, columns := range []int{0, 1, 10, 40, 200} {
 		synctest.Test(t, func(t *testing.T) {
 			out := &screen{}
-			p := startProgress(out, wide(columns), 500)
-			p.step(true)
+			p := startProgress(out, wide(columns), numbered(500))
+			p.step("h0", true)
 			time.Sleep(redrawInterval)
 			synctest.Wait()
 			if n := len(out.last()); n > max(columns-1, 0) {
@@ -113,15 +171,15 @@ func TestProgressFitsTheTerminal(t *testing.T) {
 func TestProgressIsNotSeen(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	out := &screen{}
-	p := newProgress(out, 500)
+	p := newProgress(out, numbered(500))
 	if p != nil {
 		t.Error("a buffer is taken for a terminal")
 	}
-	p.step(true)
+	p.step("h0", true)
 	p.end()
 	synctest.Test(t, func(*testing.T) {
-		p := startProgress(out, wide(80), 500)
-		p.step(true)
+		p := startProgress(out, wide(80), numbered(500))
+		p.step("h0", true)
 		p.end()
 	})
 	if out.written() != 0 {

@@ -80,10 +80,10 @@ func (a *app) status(ctx context.Context, selectors []string, flags statusFlags)
 		return a.watchStatus(ctx, inv, selected, units, flags)
 	}
 	var seen tally
-	bar := newProgress(a.stderr, len(selected))
+	bar := newProgress(a.stderr, hostNames(selected))
 	observe := func(s publish.Status) {
 		seen.observe(s)
-		bar.step(exitCode(s) != 0)
+		bar.step(s.Host.Name, exitCode(s) != 0)
 	}
 	p := pipeline{inventory: inv, hosts: selected, observe: observe, trust: a.howToTrust(), log: a.logger(slog.LevelError)}
 	swept := p.sweep(ctx)

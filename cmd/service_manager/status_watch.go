@@ -55,17 +55,13 @@ func (a *app) watchStatus(ctx context.Context, inv *inventory.Inventory, selecte
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	seen := newSightings()
-	names := make([]string, len(selected))
-	for i, h := range selected {
-		names[i] = h.Name
-	}
 	var input io.Reader // Without one, Ctrl-C is a signal.
 	if isTerminal(a.stdin) {
 		input = a.stdin
 	}
 	screen := tea.NewProgram(
 		&watchModel{view: watchView{
-			seen: seen, units: units, names: names, onlyFailed: flags.onlyFailed,
+			seen: seen, units: units, names: hostNames(selected), onlyFailed: flags.onlyFailed,
 			table: table{hosts: len(selected), wide: flags.format == "wide", coloured: colours(a.stdout)},
 		}},
 		tea.WithInput(input), tea.WithOutput(a.stdout), tea.WithoutSignalHandler(),

@@ -72,7 +72,7 @@ func (a *app) trust(ctx context.Context, selectors []string, flags trustFlags) e
 	defer pool.Close()
 	keys := newKeyRing(selected, func(ctx context.Context, h inventory.Host) (hosts.Offer, error) { return pool.Scan(ctx, h) })
 	keys.limits, keys.replace = inv.Collector, flags.replace
-	keys.progress = func(total int) *progress { return newProgress(a.stderr, total) }
+	keys.progress = func(names []string) *progress { return newProgress(a.stderr, names) }
 	err = a.trustAll(ctx, keys, flags)
 	if flags.format != "table" {
 		if wrong := printJSON(a.stdout, flags.format, keys.results()); wrong != nil {
