@@ -41,7 +41,7 @@ func lookCommand(nonce, sudo string, listUnits bool) string {
 		`f connection; echo "$SSH_CONNECTION"; f shell; echo "$SHELL"; `)
 	if sudo != "" {
 		// What may not be done is only asked where sudo is meant to be used: asking in vain is logged, and mailed to root.
-		line.WriteString(`f sudo; timeout 3 sudo -n -l systemctl restart ` + sudo + ` >/dev/null 2>&1; echo $?; `)
+		line.WriteString(`f sudo; timeout 3 sudo -n -l ` + sudo + ` >/dev/null 2>&1; echo $?; `)
 	}
 	if listUnits {
 		line.WriteString(`f units; timeout 3 systemctl --no-pager --no-legend list-unit-files | head -c 100000; `)
@@ -76,8 +76,8 @@ func (e *examination) lookAround(ctx context.Context) bool {
 		return true
 	}
 	sudo := ""
-	if e.host.SSH.Become == "sudo" && len(e.host.Units) > 0 && systemctl.CheckUnitName(e.host.Units[0]) == nil {
-		sudo = strings.ReplaceAll(e.host.Units[0], `\`, `\\`)
+	if command, err := e.sudoed().Command(); err == nil && e.host.SSH.Become == "sudo" {
+		_, sudo, _ = strings.Cut(command, " sudo -n ")
 	}
 	nonce := systemctl.NewNonce()
 	started := time.Now()
@@ -94,6 +94,15 @@ func (e *examination) lookAround(ctx context.Context) bool {
 	e.clock(started, took)
 	e.sshd()
 	return true
+}
+
+// sudoed is what sudo is asked about: one of the operations that it is to allow.
+func (e *examination) sudoed() systemctl.Operation {
+	o := systemctl.Operation{Verb: systemctl.Restart, Sudo: true}
+	if len(e.host.Units) > 0 {
+		o.Unit = e.host.Units[0]
+	}
+	return o
 }
 
 func (e *examination) missingUnits() []string {
@@ -192,7 +201,7 @@ func (e *examination) account() {
 		e.add(Finding{
 			Step: "account", Code: "no_sudo", Severity: SeverityNote, Detail: fmt.Sprintf("sudo does not let %s run systemctl restart", user),
 			Problem: "become is sudo, but the account may not use it for systemctl", Why: "start, stop, restart and the like fail on these hosts",
-			Remedy: fmt.Sprintf("on the host, with visudo -f /etc/sudoers.d/service_manager: %s ALL=(root) NOPASSWD: /usr/bin/systemctl", user),
+			Remedy: "on the host, with visudo -f /etc/sudoers.d/service_manager, a line for each verb and unit such as: " + e.sudoed().SudoersRule(user),
 		})
 	}
 }

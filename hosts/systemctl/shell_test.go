@@ -71,6 +71,9 @@ func TestShells(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(bin, "systemctl"), []byte(fakeSystemctl), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(bin, "sudo"), []byte(fakeSudo), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	captures, err := filepath.Abs(filepath.Join("testdata", "captures", "252"))
 	if err != nil {
 		t.Fatal(err)
@@ -90,6 +93,7 @@ func TestShells(t *testing.T) {
 		host := remote{shell, env}
 		t.Run(name+"/arguments", func(t *testing.T) { testArguments(t, host) })
 		t.Run(name+"/listing", func(t *testing.T) { testListingArguments(t, host) })
+		t.Run(name+"/operation", func(t *testing.T) { testOperation(t, host) })
 		t.Run(name+"/captured", func(t *testing.T) { testCaptured(t, host) })
 		t.Run(name+"/failure", func(t *testing.T) { testFailure(t, host) })
 		t.Run(name+"/absent", func(t *testing.T) { testAbsent(t, host) })
