@@ -88,11 +88,6 @@ func (r *report) notice(at place, text string) {
 	r.noted[text] = at
 }
 
-// notYet notes that a key is used whose function comes with a later version.
-func (r *report) notYet(key string, at place) {
-	r.notice(at, fmt.Sprintf("%s: %s with a later version; it has no effect yet", key, comes(key)))
-}
-
 // err is nil if there were no mistakes, and an *Error otherwise.
 func (r *report) err() error {
 	if len(r.mistakes) == 0 {
@@ -116,16 +111,6 @@ func (r *report) notices() []string {
 		texts[i] = fmt.Sprintf("%s: %s", r.noted[text], text)
 	}
 	return texts
-}
-
-// comes says what comes with a key that has no effect yet.
-func comes(key string) string {
-	switch key {
-	case "ssh.become":
-		return "the commands that need it come"
-	default:
-		return "this comes"
-	}
 }
 
 // reason is a file error without the path, which the message has already.

@@ -42,7 +42,7 @@ type Inventory struct {
 	Broker Broker
 	// Hosts are the enabled hosts, sorted by name.
 	Hosts []Host
-	// Notices name, as FILE:LINE: text, the keys that are understood but have no effect yet, lines of an OpenSSH client
+	// Notices name, as FILE:LINE: text, the keys that have no effect where they stand, lines of an OpenSSH client
 	// configuration that are passed over, and secrets that every account can read; each once.
 	Notices []string
 

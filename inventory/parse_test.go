@@ -199,13 +199,14 @@ func names(hosts []Host) []string {
 	return all
 }
 
-func TestNoticesOncePerKey(t *testing.T) {
+func TestNotices(t *testing.T) {
 	inv := parse(t, `[collector]
 listen = ":9310"
 flap_burst = 3
 flap_refill = "1s"
 state = "state.db"
 [broker]
+declare = "none"
 outbox_max_messages = 1000
 unroutable_for = "1m"
 status_ttl = "0s"
@@ -226,7 +227,7 @@ name = "b"
 ssh = { jump = "a", keepalive = "15s", become = "sudo", config_file = "config" }
 `, nil)
 	want := []string{
-		"dir/main.toml:24: ssh.become: the commands that need it come with a later version; it has no effect yet",
+		`dir/main.toml:11: broker.queues: no queue is declared or looked for with declare = "none"`,
 	}
 	if diff := cmp.Diff(want, inv.Notices); diff != "" {
 		t.Errorf("notices (-want +got):\n%s", diff)

@@ -102,7 +102,6 @@ func (p *parser) become(s *sshSettings, t text) {
 	}
 	s.Become = ""
 	if become := oneOf(p, t, "become", none, "sudo"); become != none {
-		p.notYet("ssh.become", t.at)
 		s.Become = become
 	}
 }

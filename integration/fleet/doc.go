@@ -15,6 +15,9 @@
 // fleet shows every kind of event within three minutes, and most trouble is over within a minute. A first sweep reaches
 // every host, if it takes no longer than 10 ms for each, and finds a failed unit and one that is not installed.
 //
+// Operators' commands change a host as they would a real one, at once: without sudo, but on the hosts of the group cache, which want
+// it. On the first host certbot.service fails whenever it is started.
+//
 // A test that must know what happened has a steady fleet and changes it by command: see [Fleet.StartUnit] and what is beside it.
 //
 // An outage is noticed when a poll or a connection arrives in it. A host that no one asks during an outage keeps its

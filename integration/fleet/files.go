@@ -28,7 +28,11 @@ type (
 		KnownHosts   []string `toml:"known_hosts"`
 	}
 	inventoryGroup struct {
-		Units []string `toml:"units"`
+		Units []string   `toml:"units"`
+		SSH   *sshRights `toml:"ssh,omitempty"`
+	}
+	sshRights struct {
+		Become string `toml:"become"`
 	}
 	inventoryHost struct {
 		Name    string   `toml:"name"`
@@ -82,7 +86,11 @@ func newInventoryFile(identity, known string, stations []*station) inventoryFile
 	}
 	for _, s := range stations {
 		h := s.host
-		file.Groups[h.group.name] = inventoryGroup{Units: h.group.inInventory()}
+		g := inventoryGroup{Units: h.group.inInventory()}
+		if h.group.rights == bySudo {
+			g.SSH = &sshRights{Become: "sudo"}
+		}
+		file.Groups[h.group.name] = g
 		addr := s.server.Addr()
 		file.Hosts = append(file.Hosts, inventoryHost{
 			Name: h.name, Address: addr.IP.String(), Group: h.group.name, SSH: hostPort{Port: addr.Port},

@@ -32,8 +32,9 @@ type spec struct {
 
 // A group is a kind of host: its name and the units watched on it.
 type group struct {
-	name  string
-	specs []*spec
+	name   string
+	rights rights
+	specs  []*spec
 }
 
 // watched are the names of what is watched.
@@ -91,10 +92,10 @@ func groups() [roleCount]group {
 		statusText: "3 volumes mounted", typicalMemory: 24 * mib, typicalTasks: 7, typicalCPU: 0.004,
 	})
 	return [roleCount]group{
-		roleWeb:    {"web", append([]*spec{mountController}, webSpecs()...)},
-		roleDB:     {"db", append([]*spec{mountController}, dbSpecs()...)},
-		roleCache:  {"cache", append([]*spec{mountController}, cacheSpecs()...)},
-		roleWorker: {"worker", append([]*spec{mountController}, workerSpecs()...)},
+		roleWeb:    {"web", byPolkit, append([]*spec{mountController}, webSpecs()...)},
+		roleDB:     {"db", byPolkit, append([]*spec{mountController}, dbSpecs()...)},
+		roleCache:  {"cache", bySudo, append([]*spec{mountController}, cacheSpecs()...)},
+		roleWorker: {"worker", byNoSudo, append([]*spec{mountController}, workerSpecs()...)},
 	}
 }
 

@@ -40,11 +40,14 @@ func (s *station) greet(ctx context.Context, _ net.Conn) bool {
 	return s.await(ctx, func(time.Time) {})
 }
 
-// exec is the login shell of the host: an account that can do nothing but report status.
+// exec is the login shell of the host: an account that can do nothing but report status and operate units.
 func (s *station) exec(ctx context.Context, command string, stdout, stderr io.Writer) int {
+	if operation, err := systemctl.ParseOperation(command); err == nil {
+		return s.operate(ctx, operation, stderr)
+	}
 	request, err := systemctl.ParseCommand(command)
 	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "this account only reports status: %v\n", err) // The client may be gone.
+		_, _ = fmt.Fprintf(stderr, "this account only reports status and operates units: %v\n", err) // The client may be gone.
 		return refusedStatus
 	}
 	buffer := s.fleet.buffer()
@@ -64,6 +67,17 @@ func (s *station) exec(ctx context.Context, command string, stdout, stderr io.Wr
 		s.fleet.served(s.host.name, version, asked)
 	}
 	return 0
+}
+
+// operate runs an operator's command.
+func (s *station) operate(ctx context.Context, o systemctl.Operation, stderr io.Writer) int {
+	var said string
+	status := -1
+	if !s.await(ctx, func(now time.Time) { said, status = s.host.operate(o, now) }) {
+		return -1
+	}
+	_, _ = io.WriteString(stderr, said) // The client may be gone; what is done is done.
+	return status
 }
 
 // await brings the host up to the present and calls do if it answers, as soon as it does. It reports false if the host

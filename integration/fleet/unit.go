@@ -120,7 +120,6 @@ func (u *unit) reset() {
 
 // enter changes the substate and keeps the books as unit_notify in systemd's src/core/unit.c does.
 func (u *unit) enter(at time.Time, sub string) {
-	isDown := func(state string) bool { return state == inactive || state == failed }
 	isUp := func(state string) bool { return state == active || state == reloading }
 	before, after := activeState(u.sub), activeState(sub)
 	u.sub = sub
