@@ -346,3 +346,20 @@ func TestPagesNameTheWrapper(t *testing.T) {
 		t.Errorf("hardening-hosts.md installs the wrapper elsewhere than at %s", systemctl.WrapperPath)
 	}
 }
+
+// The page on operating units has the rules that the program prints.
+func TestRulesOfThePages(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("docs", "operating-units.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := systemctl.Operation{Verb: systemctl.Restart, Unit: "nginx.service"}
+	for language, rule := range map[string]string{"sudoers": o.SudoersRule("monitor") + "\n", "polkit": o.PolkitRule("monitor")} {
+		if got := blocks(string(text), language); len(got) != 1 || got[0] != rule {
+			t.Errorf("%s: %q, want %q", language, got, rule)
+		}
+		if printed := rulesFor(o, "monitor", o.Unit); !strings.Contains(printed, rule) {
+			t.Errorf("%s: the program prints\n%s", language, printed)
+		}
+	}
+}

@@ -47,28 +47,28 @@ func (m leakFree) Run() int {
 	return 0
 }
 
-// TestScripts runs the scripts in testdata/script. $FLEET is the inventory of five simulated hosts on which nothing changes;
-// $FLEETDIR is the folder of its keys, $FLEETPORT one of its ports. "exits N command…" runs a command and wants its exit code.
+// TestScripts runs the scripts in testdata/script. $FLEET is the inventory of five simulated hosts of the script's own, on which nothing
+// changes by itself; $FLEETDIR is the folder of its keys, $FLEETPORT one of its ports. "exits N command…" runs a command and wants its exit
+// code.
 func TestScripts(t *testing.T) {
 	defer goleak.VerifyNone(t)
-	simulated, err := fleet.Start(fleet.Config{Dir: t.TempDir(), Seed: 1, Steady: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer simulated.Close()
-	inv, err := inventory.Load(simulated.InventoryPath())
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := strconv.Itoa(inv.Hosts[0].SSH.Port)
-	// The scripts run in parallel; their end must come before the fleet's.
+	// The scripts run in parallel.
 	t.Run("script", func(t *testing.T) {
 		testscript.Run(t, testscript.Params{
 			Dir: filepath.Join("testdata", "script"),
 			Setup: func(env *testscript.Env) error {
+				simulated, err := fleet.Start(fleet.Config{Dir: filepath.Join(env.WorkDir, ".fleet"), Seed: 1, Steady: true})
+				if err != nil {
+					return err
+				}
+				env.Defer(simulated.Close)
+				inv, err := inventory.Load(simulated.InventoryPath())
+				if err != nil {
+					return err
+				}
 				env.Setenv("FLEET", simulated.InventoryPath())
 				env.Setenv("FLEETDIR", filepath.Dir(simulated.InventoryPath()))
-				env.Setenv("FLEETPORT", port)
+				env.Setenv("FLEETPORT", strconv.Itoa(inv.Hosts[0].SSH.Port))
 				env.Setenv("HOME", env.WorkDir)
 				return nil
 			},

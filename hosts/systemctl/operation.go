@@ -115,7 +115,7 @@ func (e *OperationError) Error() string {
 	case e.Cause == CauseNoSudo:
 		return "sudo does not run it: " + said
 	case e.Cause == CauseJobFailed:
-		return said
+		return said + "; its log tells why: journalctl -u " + e.Operation.Unit
 	}
 	return fmt.Sprintf("%s ended with exit status %d: %s", e.Operation, e.ExitCode, said)
 }
