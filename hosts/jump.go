@@ -190,7 +190,7 @@ func (via *jump) dial(d *dialing) {
 		via.failed(d.err)
 	} else {
 		conn.count(&j.counts.jumpConnections)
-		conn.transport.share()
+		conn.transport.share(true)
 		c = &jumpConn{jump: via, conn: conn, idleSince: time.Now()}
 		via.conns = append(via.conns, c)
 		via.failure, via.failures = nil, 0

@@ -51,7 +51,25 @@ type output struct {
 func (c *conn) exec(ctx context.Context, command string, limit int64) (output, error) {
 	c.transport.allow(2*limit + maxStderr + packetBytes)
 	defer c.transport.allow(idleBytes)
-	s := &session{conn: c, command: command, limit: limit, ended: make(chan struct{})}
+	return c.converse(ctx, &session{conn: c, command: command, limit: limit, ended: make(chan struct{})})
+}
+
+// stream runs command like exec, but has listen take its standard output in while it comes, for as long as that may be, and hear its
+// standard error. Meanwhile its standard input stays open. Whoever listens must return when ctx ends; it may be called until then only.
+func (c *conn) stream(ctx context.Context, command string, listen listener) (output, error) {
+	c.transport.allow(tunnelBytes)
+	c.transport.share(true)
+	defer c.transport.share(false) // What was under way may still arrive: the bound stays for the next command to set.
+	return c.converse(ctx, &session{conn: c, command: command, listen: &listen, ended: make(chan struct{})})
+}
+
+// A listener takes in what a command prints while it runs.
+type listener struct {
+	read func(stdout io.Reader) error
+	hear func(stderr string) error // all of it so far, up to maxStderr; an error ends the command
+}
+
+func (c *conn) converse(ctx context.Context, s *session) (output, error) {
 	if !c.serve(s.run) {
 		return output{exit: -1}, fmt.Errorf("%w: it was closed", errLost)
 	}
@@ -72,6 +90,7 @@ type session struct {
 	conn    *conn
 	command string
 	limit   int64
+	listen  *listener // in place of limit
 
 	ended chan struct{} // closed when out and err are set
 	out   output
@@ -138,9 +157,16 @@ func (s *session) converse() (output, error) {
 	readers.Go(func() { out.exit, out.signal = exitStatus(requests) })
 	var overflow error
 	if s.opened(channel) {
-		if err = start(channel, s.command); err == nil {
-			readers.Go(func() { out.stderr, overflow = s.read(channel.Stderr(), maxStderr) })
-			out.stdout, err = s.read(channel, s.limit)
+		switch err = start(channel, s.command); {
+		case err != nil:
+		case s.listen != nil:
+			readers.Go(func() { out.stderr, overflow = s.hear(channel) })
+			err = s.listen.read(passing{channel, s.conn.transport})
+		default:
+			if err = endInput(channel); err == nil {
+				readers.Go(func() { out.stderr, overflow = s.read(channel.Stderr(), maxStderr) })
+				out.stdout, err = s.read(channel, s.limit)
+			}
 		}
 	}
 	_ = channel.Close() // After a whole answer, or a lost connection, there is nothing left to fail.
@@ -154,7 +180,7 @@ func (s *session) converse() (output, error) {
 	return out, nil
 }
 
-// start asks sshd to run command with nothing on its standard input.
+// start asks sshd to run command.
 func start(channel ssh.Channel, command string) error {
 	accepted, err := channel.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{command}))
 	if err != nil {
@@ -163,6 +189,11 @@ func start(channel ssh.Channel, command string) error {
 	if !accepted {
 		return errExecRefused
 	}
+	return nil
+}
+
+// endInput tells a command that nothing comes on its standard input.
+func endInput(channel ssh.Channel) error {
 	if err := channel.CloseWrite(); err != nil && !errors.Is(err, io.EOF) { // EOF: the command has ended already.
 		return fmt.Errorf("%w: sending the command: %w", errLost, err)
 	}
@@ -207,4 +238,33 @@ func (s *session) read(r io.Reader, limit int64) ([]byte, error) {
 		return data, fmt.Errorf("%w: reading the answer: %w", errLost, err)
 	}
 	return data, nil
+}
+
+// hear has the listener hear standard error while it comes. What is beyond the bound is not kept.
+func (s *session) hear(channel ssh.Channel) (heard []byte, err error) {
+	buffer := make([]byte, 4<<10)
+	for r := (passing{channel.Stderr(), s.conn.transport}); ; {
+		n, end := r.Read(buffer)
+		if room := maxStderr - len(heard); n > 0 && room > 0 && err == nil {
+			heard = append(heard, buffer[:min(n, room)]...)
+			if err = s.listen.hear(string(heard)); err != nil {
+				_ = channel.Close() // It is given up.
+			}
+		}
+		if end != nil {
+			return heard, err
+		}
+	}
+}
+
+// passing tells the transport what has been read.
+type passing struct {
+	io.Reader
+	transport *transport
+}
+
+func (p passing) Read(b []byte) (int, error) {
+	n, err := p.Reader.Read(b)
+	p.transport.passedOn(n)
+	return n, err
 }

@@ -61,7 +61,7 @@ func (t *transport) allow(n int64) {
 }
 
 // share lets others pass on what arrives, for as long as it lasts: what they have not passed on is bounded, for each minute.
-func (t *transport) share() { t.shared.Store(true) }
+func (t *transport) share(on bool) { t.shared.Store(on) }
 
 // renew begins a new minute, if the one before is over.
 func (t *transport) renew() bool {

@@ -31,6 +31,8 @@ type Config struct {
 	// Exec runs a command: it writes its output and returns its exit status, or a negative number to end the session without one.
 	// The context ends when the connection does. Nil refuses every command.
 	Exec func(ctx context.Context, command string, stdout, stderr io.Writer) int
+	// Interact is like Exec, and takes its place, for commands that read: standard input ends when the client ends it, or the session.
+	Interact func(ctx context.Context, command string, stdin io.Reader, stdout, stderr io.Writer) int
 	// Greet, where set, is called with each new TCP connection before SSH begins; the connection is closed when it returns false. The
 	// context ends when the server is closed.
 	Greet func(context.Context, net.Conn) bool
@@ -89,6 +91,11 @@ func New(config Config) (*Server, error) {
 		var err error
 		if _, config.HostKey, err = NewKey(); err != nil {
 			return nil, err
+		}
+	}
+	if run := config.Exec; config.Interact == nil && run != nil {
+		config.Interact = func(ctx context.Context, command string, _ io.Reader, stdout, stderr io.Writer) int {
+			return run(ctx, command, stdout, stderr)
 		}
 	}
 	if config.Address == "" {
@@ -294,14 +301,14 @@ func (s *Server) session(ctx context.Context, channel ssh.NewChannel, free func(
 	defer func() { _ = session.Close() }() // As above.
 	for request := range requests {
 		var message struct{ Command string }
-		if request.Type != "exec" || s.config.Exec == nil || ssh.Unmarshal(request.Payload, &message) != nil {
+		if request.Type != "exec" || s.config.Interact == nil || ssh.Unmarshal(request.Payload, &message) != nil {
 			_ = request.Reply(false, nil) // As above.
 			continue
 		}
 		_ = request.Reply(true, nil) // As above.
 		var drained conc.WaitGroup
 		drained.Go(func() { ssh.DiscardRequests(requests) })
-		if status := s.config.Exec(ctx, message.Command, session, session.Stderr()); status >= 0 {
+		if status := s.config.Interact(ctx, message.Command, session, session, session.Stderr()); status >= 0 {
 			exit := ssh.Marshal(struct{ Status uint32 }{uint32(status)}) //nolint:gosec // G115: not negative.
 			_, _ = session.SendRequest("exit-status", false, exit)       // As above.
 		}
