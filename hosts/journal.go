@@ -11,6 +11,7 @@ import (
 	"github.com/sourcegraph/conc"
 
 	"service_manager/hosts/journalctl"
+	"service_manager/hosts/systemctl"
 	"service_manager/inventory"
 )
 
@@ -180,6 +181,9 @@ func explainJournal(out output, known error) error {
 	switch {
 	case errors.Is(known, journalctl.ErrNotPermitted):
 		return fail(Denied, "%w", known)
+	case systemctl.IsWrapperRefusal(stderr):
+		return fail(Denied, "the key is bound to reporting status there (authorized-keys), so it cannot read the journal; "+
+			"read it with an inventory that has another identity_file, or user")
 	case outcome == Denied:
 		return fail(Denied, "%s", line)
 	case known != nil && out.exit == commandNotFound:

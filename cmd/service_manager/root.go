@@ -83,7 +83,7 @@ Exit codes: 0 all fine; 1 a unit is failed or missing; 2 a host could not be rea
 		return failed(exitUsage, fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath()))
 	})
 	root.AddCommand(a.runCommand(), a.statusCommand(), a.checkCommand(), a.doctorCommand(), a.trustCommand(), a.authorizedKeysCommand(),
-		a.tailCommand(), a.demoCommand(), a.manCommand(), a.versionCommand())
+		a.logsCommand(), a.tailCommand(), a.demoCommand(), a.manCommand(), a.versionCommand())
 	root.AddCommand(a.operateCommands()...)
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {

@@ -16,10 +16,13 @@ import (
 // that no one reads any more, whether the session was closed, the connection broke, or this program was killed. sshd tells a command
 // nothing else, and journalctl --follow would notice only with the next line (before systemd 239), which may never come.
 //
+// Before it asks, it makes sure that the account may read what system services log: journalctl --unit keeps silent about that, and prints
+// nothing. --system would not do for the question itself, since the lines of a service with a regular user are in that user's journal.
+//
 // It is written for any login shell, as the scripts of package systemctl are: no newline, no single quote, no exclamation mark, no
 // backslash.
 const (
-	script = `exec 3<&0 </dev/null; export LC_ALL=C TZ=UTC SYSTEMD_COLORS=0; journalctl "$@" 3<&- & j=$!; ` +
+	script = `exec 3<&0 </dev/null; export LC_ALL=C TZ=UTC SYSTEMD_COLORS=0; journalctl --quiet --system --lines=0 3<&- >/dev/null || exit; journalctl "$@" 3<&- & j=$!; ` +
 		`{ read -r x <&3; kill "$j"; } >/dev/null 2>&1 & w=$!; exec 3<&-; wait "$j"; r=$?; kill "$w" 2>/dev/null; exit "$r"`
 	commandStart = "exec sh -c '" + script + "' sh "
 )

@@ -78,6 +78,7 @@ func TestParsePriority(t *testing.T) {
 
 // fakeJournalctl tells how it was called, and, where it follows, that it was ended.
 const fakeJournalctl = `#!/bin/sh
+if [ "$*" = "--quiet --system --lines=0" ]; then exit "${DENIED:-0}"; fi
 if read -r line; then echo "stdin is $line"; fi
 echo "in $LC_ALL $TZ colors=$SYSTEMD_COLORS"
 for argument do printf "<%s>\n" "$argument"; done
@@ -125,6 +126,19 @@ func TestShells(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Where the account may not read the journal, nothing is asked.
+func TestAsksFirst(t *testing.T) {
+	command, err := Query{Unit: "nginx.service"}.Command()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := shell(t, "sh", "", command)
+	cmd.Env = append(cmd.Env, "DENIED=5")
+	if out, err := cmd.Output(); len(out) > 0 || cmd.ProcessState.ExitCode() != 5 {
+		t.Errorf("%s, %v; want nothing but exit status 5", out, err)
 	}
 }
 

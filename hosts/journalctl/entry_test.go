@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -100,6 +102,37 @@ func TestReadEndsWithEitherSide(t *testing.T) {
 	err := Read(strings.NewReader("__REALTIME_TIMESTAMP=1\n\n__REALTIME_TIMESTAMP=2\n\n"), func(Entry) error { return broken })
 	if !errors.Is(err, broken) {
 		t.Errorf("the caller's: %v", err)
+	}
+}
+
+// Captures are of the hosts of the stack, each with a unit that has printed a line, a tab, what is no UTF-8, and an error.
+func TestCaptures(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.export")
+	if err != nil || len(files) < 3 {
+		t.Fatalf("%v, %v; want one each of systemd 247, 252 and 257", files, err)
+	}
+	for _, file := range files {
+		f, err := os.Open(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := read(f)
+		_ = f.Close() // It was only read.
+		if err != nil || len(got) == 0 {
+			t.Fatalf("%s: %d entries, %v", file, len(got), err)
+		}
+		messages := make(map[string]int) // and their priorities
+		for _, e := range got {
+			messages[e.Message] = e.Priority
+			if e.Time.Year() < 2020 || e.Cursor == "" || e.Unit == "" || e.Message == "" || strings.Trim(e.Cursor, cursorChars) != "" {
+				t.Errorf("%s: %+v", file, e)
+			}
+		}
+		for message, priority := range map[string]int{"plain": 6, "a\tb": 6, "no \xff text": 6, "failing": 3} {
+			if p, ok := messages[message]; !ok || p != priority {
+				t.Errorf("%s: %q has priority %d, %t; want %d", file, message, p, ok, priority)
+			}
+		}
 	}
 }
 
