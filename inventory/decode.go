@@ -101,7 +101,7 @@ func (d *decoder) unknown(key string, n *node, known map[string]int, t reflect.T
 			return
 		}
 	}
-	d.mistake(place{d.file, n.line}, "unknown key %q %s%s", key, where, didYouMean(key, maps.Keys(known), advice))
+	d.mistake(place{d.file, n.line}, "unknown key %q %s%s", key, where, DidYouMean(key, maps.Keys(known), advice))
 }
 
 // field fills one field of a raw struct, by its type.

@@ -19,8 +19,8 @@ func nearest(name string, candidates iter.Seq[string], limit int) string {
 	return found
 }
 
-// didYouMean is "; did you mean X?" for the nearest candidate, else the advice.
-func didYouMean(name string, candidates iter.Seq[string], advice string) string {
+// DidYouMean is "; did you mean X?" for the candidate that is probably meant, else the advice.
+func DidYouMean(name string, candidates iter.Seq[string], advice string) string {
 	if near := Nearest(name, candidates); near != "" {
 		return fmt.Sprintf("; did you mean %q?", near)
 	}
@@ -30,12 +30,12 @@ func didYouMean(name string, candidates iter.Seq[string], advice string) string 
 // maxHints bounds the time that a file with thousands of mistakes takes.
 const maxHints = 100
 
-// hint is didYouMean for names of hosts and groups, of which there may be many, while hints are left.
+// hint is DidYouMean for names of hosts and groups, of which there may be many, while hints are left.
 func (p *parser) hint(name string, candidates iter.Seq[string], advice string) string {
 	if p.hints++; p.hints > maxHints {
 		return advice
 	}
-	return didYouMean(name, candidates, advice)
+	return DidYouMean(name, candidates, advice)
 }
 
 // distance counts the insertions, deletions, replacements and swaps of neighbours that turn a into b (optimal string

@@ -117,12 +117,23 @@ func (inv *Inventory) index(name string) (int, bool) {
 
 // isIn reports whether a group, or one above it, matches.
 func (inv *Inventory) isIn(group, pattern string) bool {
-	for ; group != ""; group = inv.parents[group] {
-		if matches(pattern, group) {
+	for name := range inv.GroupsOf(group) {
+		if matches(pattern, name) {
 			return true
 		}
 	}
 	return false
+}
+
+// GroupsOf yields a group and those above it, the nearest first.
+func (inv *Inventory) GroupsOf(group string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for ; group != ""; group = inv.parents[group] {
+			if !yield(group) {
+				return
+			}
+		}
+	}
 }
 
 // matches compares letter by letter or else by glob. Of path.Match this differs in that [!x] is what shells take it for, and
@@ -152,7 +163,10 @@ func (inv *Inventory) whyNot(selector string) string {
 				return "names a group without enabled hosts"
 			}
 		}
-		return "matches no group" + didYouMean(group, maps.Keys(inv.parents), inv.groupList())
+		if _, ok := inv.index(group); ok {
+			return fmt.Sprintf("matches no group; write %q for the host", group)
+		}
+		return "matches no group" + DidYouMean(group, maps.Keys(inv.parents), inv.groupList())
 	case isLabel:
 		return inv.whyNoLabel(key, value)
 	case inv.disabled[selector]:
@@ -165,7 +179,18 @@ func (inv *Inventory) whyNot(selector string) string {
 	if _, ok := inv.parents[selector]; ok {
 		return fmt.Sprintf("matches no host; write %q for the group", "@"+selector)
 	}
-	return "matches no host" + didYouMean(selector, inv.hostNames(), "")
+	if strings.Contains(selector, ",") {
+		return "matches no host; write a space between hosts, or brackets around a list, as in [a,b]"
+	}
+	return "matches no host" + DidYouMean(selector, inv.hostNames(), inv.nearGroup(selector))
+}
+
+// nearGroup is DidYouMean for a selector that may have lost the @ of a group.
+func (inv *Inventory) nearGroup(selector string) string {
+	if near := Nearest(selector, maps.Keys(inv.parents)); near != "" {
+		return fmt.Sprintf("; did you mean %q?", "@"+near)
+	}
+	return ""
 }
 
 // isDisabled reports whether a range or glob matches a disabled host.
@@ -216,7 +241,7 @@ func (inv *Inventory) whyNoLabel(key, value string) string {
 		}
 	}
 	if len(values) == 0 {
-		return fmt.Sprintf("matches no host: none has the label %q%s", key, didYouMean(key, maps.Keys(keys), ""))
+		return fmt.Sprintf("matches no host: none has the label %q%s", key, DidYouMean(key, maps.Keys(keys), ""))
 	}
-	return fmt.Sprintf("matches no host: none has that value of %q%s", key, didYouMean(value, maps.Keys(values), ""))
+	return fmt.Sprintf("matches no host: none has that value of %q%s", key, DidYouMean(value, maps.Keys(values), ""))
 }
