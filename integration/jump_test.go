@@ -25,16 +25,8 @@ type fieldTrip struct {
 // newFieldTrip starts `run --dry-run`: web-02 is behind web-01, and db-01 behind both.
 func newFieldTrip(t *testing.T) *fieldTrip {
 	t.Helper()
-	f := &fieldTrip{dir: t.TempDir(), statuses: make(chan publish.Status, 100)}
-	binary := f.dir + "/service_manager"
-	if _, err := stack.run(t.Context(), "go", "build", "-o", binary, "../cmd/service_manager"); err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range []string{"id_ed25519", "known_hosts"} {
-		if _, err := stack.run(t.Context(), "docker", "cp", stack.container(t, "collector")+":/keys/"+file, f.dir+"/"+file); err != nil {
-			t.Fatal(err)
-		}
-	}
+	dir, binary := outside(t)
+	f := &fieldTrip{dir: dir, statuses: make(chan publish.Status, 100)}
 	text := fmt.Sprintf(`
 [collector]
 name = "field-trip"
@@ -55,7 +47,7 @@ ssh = {jump = "web-01"}
 [[hosts]]
 name = "db-01"
 ssh = {jump = "web-02"}
-`, f.address(t, "web-01"))
+`, addressOf(t, "web-01"))
 	if err := os.WriteFile(f.dir+"/inventory.toml", []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -63,8 +55,24 @@ ssh = {jump = "web-02"}
 	return f
 }
 
-// address is the one that the stack's network has given a host.
-func (f *fieldTrip) address(t *testing.T, host string) string {
+// outside is a folder on this machine with the program, and with the key and the known_hosts of the stack's collector.
+func outside(t *testing.T) (dir, binary string) {
+	t.Helper()
+	dir = t.TempDir()
+	binary = dir + "/service_manager"
+	if _, err := stack.run(t.Context(), "go", "build", "-o", binary, "../cmd/service_manager"); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"id_ed25519", "known_hosts"} {
+		if _, err := stack.run(t.Context(), "docker", "cp", stack.container(t, "collector")+":/keys/"+file, dir+"/"+file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir, binary
+}
+
+// addressOf is the one that the stack's network has given a host.
+func addressOf(t *testing.T, host string) string {
 	t.Helper()
 	return strings.Fields(stack.must(t, host, "hostname -I"))[0]
 }
@@ -147,7 +155,7 @@ func TestJumpHosts(t *testing.T) {
 		return n
 	}
 	// web-02 is polled and is the way to db-01: two connections, both from web-01. db-01 has one, from web-02.
-	web01, web02 := f.address(t, "web-01"), f.address(t, "web-02")
+	web01, web02 := addressOf(t, "web-01"), addressOf(t, "web-02")
 	if got := peers("web-02"); count(got, web01) != 2 {
 		t.Errorf("web-02 has connections from %q, want two from %s", got, web01)
 	}

@@ -11,13 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"service_manager/integration/broker"
 	"service_manager/integration/proxy"
 )
 
 // The program is ready while it has a broker, and says so when that goes and comes; it is alive all the time.
 func TestRunIsReadyWithABroker(t *testing.T) {
 	p := newProgram(t)
-	port, err := freePort()
+	port, err := broker.FreePort(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

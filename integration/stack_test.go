@@ -8,13 +8,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"service_manager/integration/broker"
 )
 
 // A composeStack is a running stack of docker-compose.yml.
@@ -26,15 +27,15 @@ type composeStack struct {
 
 // startStack builds and starts the stack. It returns a stack also with an error, for its logs.
 func startStack() (*composeStack, error) {
-	port, err := freePort()
+	port, err := broker.FreePort(context.Background())
 	if err != nil {
 		return nil, err
 	}
-	tlsPort, err := freePort()
+	tlsPort, err := broker.FreePort(context.Background())
 	if err != nil {
 		return nil, err
 	}
-	uiPort, err := freePort()
+	uiPort, err := broker.FreePort(context.Background())
 	if err != nil {
 		return nil, err
 	}
@@ -49,19 +50,6 @@ func startStack() (*composeStack, error) {
 		return s, err
 	}
 	return s, nil
-}
-
-// freePort finds a port for the broker. It stays the same when the broker is restarted, which one chosen by Docker would not.
-func freePort() (int, error) {
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	addr, ok := l.Addr().(*net.TCPAddr)
-	if !ok {
-		return 0, fmt.Errorf("listening on a %T", l.Addr())
-	}
-	return addr.Port, l.Close()
 }
 
 // stop removes all that the stack made but its images.

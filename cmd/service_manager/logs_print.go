@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
@@ -145,7 +146,12 @@ func (w *logWriter) json(l logLine) error {
 	if e.Priority >= 0 {
 		entry.Priority = &e.Priority
 	}
-	encoder := json.NewEncoder(w.out)
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
-	return encoder.Encode(entry)
+	if err := encoder.Encode(entry); err != nil {
+		return err
+	}
+	_, err := w.out.Write(append(jsonBody(text.Bytes()), '\n')) // A terminal may show it.
+	return err
 }

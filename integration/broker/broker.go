@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -42,7 +43,7 @@ func Start(ctx context.Context, stack, project string) (*Broker, error) {
 		"COMPOSE_PROJECT_NAME="+cmp.Or(os.Getenv("COMPOSE_PROJECT_NAME"), project))}
 	for _, name := range []string{"BROKER_TLS_PORT", "BROKER_UI_PORT", "BROKER_PORT"} {
 		var err error
-		if b.Port, err = freePort(ctx); err != nil {
+		if b.Port, err = FreePort(ctx); err != nil {
 			return nil, err
 		}
 		b.env = append(b.env, name+"="+strconv.Itoa(b.Port))
@@ -145,15 +146,17 @@ func (b *Broker) run(ctx context.Context, name string, args ...string) (string, 
 	return stdout.String(), nil
 }
 
-// freePort finds a port on loopback. One that Docker chooses would be another one after a restart.
-func freePort(ctx context.Context) (int, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+// FreePort finds a TCP port of loopback for a container. It stays the same when that is restarted, which one chosen by Docker would not.
+// It is below those that the kernel gives to connections (ip_local_port_range), of which the tests make many: one of them could take it
+// before the container does.
+func FreePort(ctx context.Context) (int, error) {
+	const lowest, highest = 20_000, 32_000
+	for range 100 {
+		port := lowest + rand.IntN(highest-lowest) //nolint:gosec // G404: not a secret
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			return port, l.Close()
+		}
 	}
-	addr, ok := l.Addr().(*net.TCPAddr)
-	if !ok {
-		return 0, fmt.Errorf("listening on a %T", l.Addr())
-	}
-	return addr.Port, l.Close()
+	return 0, fmt.Errorf("no free port between %d and %d", lowest, highest)
 }
