@@ -63,6 +63,7 @@ are "denied", with the advice to install the wrapper again.
 		Example: `  service_manager authorized-keys -i inventory.toml @web
   service_manager authorized-keys --key /etc/service_manager/id_ed25519.pub --from 192.0.2.10
   service_manager authorized-keys --wrapper >service_manager-report`,
+		ValidArgsFunction: a.completeSelectors,
 		RunE: func(_ *cobra.Command, selectors []string) error {
 			return a.authorizedKeys(flags, selectors)
 		},
@@ -71,6 +72,7 @@ are "denied", with the advice to install the wrapper again.
 	cmd.Flags().StringVar(&flags.path, "path", systemctl.WrapperPath, "where the wrapper lies on the hosts, as a `file`")
 	cmd.Flags().StringVar(&flags.from, "from", "", "accept the keys from these `addresses` only, comma-separated; see from= in sshd(8)")
 	cmd.Flags().StringArrayVar(&flags.keys, "key", nil, "take the key in this `file`, public or private; may be repeated")
+	offer(cmd, "key", completeFiles)
 	return cmd
 }
 

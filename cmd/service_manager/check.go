@@ -19,8 +19,9 @@ func (a *app) checkCommand() *cobra.Command {
 	var show, quiet, run bool
 	var format string
 	cmd := &cobra.Command{
-		Use:   "check [flags] [SELECTOR…]",
-		Short: "Validate the inventory",
+		Use:        "check [flags] [SELECTOR…]",
+		Short:      "Validate the inventory",
+		SuggestFor: []string{"validate", "verify", "lint", "config"},
 		Long: `Check reads the inventory and the files that it names, and reports every mistake at once as
 FILE:LINE: what is wrong. It dials nothing. With --print it shows the resolved hosts, with --quiet
 nothing where all is well. With --run it wants what run wants too, a host and a broker; so the unit
@@ -30,6 +31,7 @@ file finds out on a reload whether the running collector takes the inventory.
 		Example: `  service_manager check -i inventory.toml
   service_manager check --print -i inventory.toml
   service_manager check --print -o json -i inventory.toml | jq -r '.[].routing_keys.status'`,
+		ValidArgsFunction: a.completeSelectors,
 		RunE: func(cmd *cobra.Command, selectors []string) error {
 			if cmd.Flags().Changed("output") && !show {
 				return failed(exitUsage, errors.New("-o says how --print prints: add --print"))
@@ -44,6 +46,7 @@ file finds out on a reload whether the running collector takes the inventory.
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print mistakes only")
 	cmd.Flags().BoolVar(&run, "run", false, "want what run wants too: a host and a broker")
 	cmd.Flags().StringVarP(&format, "output", "o", "table", "with --print: table, json or jsonl")
+	offerWords(cmd, "output", "table", "json", "jsonl")
 	return cmd
 }
 

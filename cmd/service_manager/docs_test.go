@@ -177,7 +177,6 @@ func shellLines(script string) [][]string {
 // parseCommandLine has the program read a command line without doing anything, and returns the command.
 func parseCommandLine(args []string) (string, error) {
 	root := (&app{}).rootCommand()
-	root.InitDefaultCompletionCmd(args...)
 	cmd, rest, err := root.Find(args)
 	if err != nil {
 		return "", err

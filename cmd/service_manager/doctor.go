@@ -26,8 +26,9 @@ type doctorFlags struct {
 func (a *app) doctorCommand() *cobra.Command {
 	var flags doctorFlags
 	cmd := &cobra.Command{
-		Use:   "doctor [flags] [SELECTOR…]",
-		Short: "Explain what is wrong with hosts and broker, and how to mend it",
+		Use:        "doctor [flags] [SELECTOR…]",
+		Short:      "Explain what is wrong with hosts and broker, and how to mend it",
+		SuggestFor: []string{"diagnose", "debug", "ping"},
 		Long: `Doctor goes the way of run step by step: it resolves, connects, checks the host key, logs in, asks
 systemd, and looks at what may go wrong later: a slow or noisy login shell, an old systemd, units that
 do not exist, the host's clock, sshd's limits. Likewise the broker, and the files of this machine.
@@ -44,12 +45,15 @@ Exit codes: 0 also where there are warnings; 2 a host cannot be read; 3 usage or
   service_manager doctor -v web-01             # every step, also what is well
   service_manager doctor --only broker
   service_manager doctor -o json @web | jq -r '.[] | select(.severity == "error") | .name'`,
+		ValidArgsFunction: a.completeSelectors,
 		RunE: func(cmd *cobra.Command, selectors []string) error {
 			return a.doctor(cmd.Context(), selectors, flags)
 		},
 	}
 	cmd.Flags().StringVar(&flags.only, "only", "", "examine only hosts, broker or collector (this machine)")
 	cmd.Flags().StringVarP(&flags.format, "output", "o", "table", "table, json or jsonl")
+	offerWords(cmd, "output", "table", "json", "jsonl")
+	offerWords(cmd, "only", onlyHosts, aboutBroker, aboutCollector)
 	return cmd
 }
 

@@ -25,7 +25,10 @@ are dated by the environment variable SOURCE_DATE_EPOCH, else by the commit that
 from, if it knows that.`,
 		Example: `  service_manager man /usr/local/share/man/man1
   service_manager man . && man -l service_manager-run.1`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMost(1),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			return nil, cobra.ShellCompDirectiveFilterDirs
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			date, err := manDate()
 			if err != nil {

@@ -63,11 +63,18 @@ read, or did not allow it; 3 usage or inventory error. If several, the highest.`
   service_manager %[1]s nginx --dry-run --all
   service_manager %[1]s worker@1.service --batch 2 --settle 10s 'worker-*'
   service_manager %[1]s nginx --yes -o jsonl @web | jq -r 'select(.result != "done").host'`, name),
+		ValidArgsFunction: a.completeOperation,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return failed(exitUsage, fmt.Errorf("%s wants a unit, then hosts, as in: service_manager %[1]s nginx.service @web", name))
 			}
-			return a.operate(cmd.Context(), verb, args[0], args[1:], flags)
+			err := a.operate(cmd.Context(), verb, args[0], args[1:], flags)
+			if exitOf(err) == exitUsage {
+				if swapped := a.swapped(verb, args); swapped != nil {
+					return swapped
+				}
+			}
+			return err
 		},
 	}
 	cmd.Flags().BoolVar(&flags.all, "all", false, "on all hosts of the inventory")
@@ -77,6 +84,8 @@ read, or did not allow it; 3 usage or inventory error. If several, the highest.`
 	cmd.Flags().DurationVar(&flags.settle, "settle", 2*time.Second, "how long the unit has to stay as it is to be")
 	cmd.Flags().DurationVar(&flags.timeout, "timeout", 3*time.Minute, "how long it may take on a host")
 	cmd.Flags().StringVarP(&flags.format, "output", "o", "table", "table, json or jsonl")
+	offerWords(cmd, "output", "table", "json", "jsonl")
+	offerWords(cmd, "batch", "1", "2", "5", "10%", "25%", "50%", "100%")
 	return cmd
 }
 
@@ -121,8 +130,10 @@ func checkOperation(verb systemctl.Verb, unit string, selectors []string, flags 
 	}
 	full, err := inventory.UnitName(unit)
 	switch {
-	case err != nil:
+	case err != nil && !strings.HasPrefix(unit, "@"):
 		return "", fmt.Errorf("%w; the unit comes first, then the hosts", err)
+	case err != nil:
+		return "", fmt.Errorf("%s what on %s? The unit comes first, then the hosts, as in: service_manager %[1]s nginx.service %[2]s", verb, unit)
 	case len(selectors) == 0 && !flags.all:
 		return "", fmt.Errorf("on which hosts? Write selectors behind the unit, or --all, as in: service_manager %s %s @web", verb, full)
 	case len(selectors) > 0 && flags.all:
@@ -152,7 +163,7 @@ func (o *operation) prepare(ctx context.Context, verb systemctl.Verb, unit strin
 	o.plan = plan{verb: verb, unit: unit}
 	dialEach(ctx, o.limits, selected, func(h inventory.Host) inventory.Host { return h }, func(h inventory.Host) {
 		t := newTarget(h, verb, unit)
-		leftOut := o.operator.survey(ctx, &t)
+		leftOut := o.operator.survey(ctx, &t, h.Units)
 		bar.step(h.Name, leftOut != nil)
 		mu.Lock()
 		defer mu.Unlock()

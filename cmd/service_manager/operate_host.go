@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"service_manager/hosts"
@@ -129,8 +131,8 @@ func (o operator) look(ctx context.Context, h inventory.Host) (systemctl.Unit, e
 	return snapshot.Units[0], nil
 }
 
-// survey looks at a target before anything is done, and says why nothing can be.
-func (o operator) survey(ctx context.Context, t *target) (leftOut *operated) {
+// survey looks at a target before anything is done, and says why nothing can be. One of the units that the host watches may have been meant.
+func (o operator) survey(ctx context.Context, t *target, watched []string) (leftOut *operated) {
 	unit, err := o.look(ctx, t.host)
 	if err == nil {
 		t.before = unit
@@ -138,6 +140,9 @@ func (o operator) survey(ctx context.Context, t *target) (leftOut *operated) {
 			return nil
 		}
 		err = errors.New("the unit is " + unit.LoadState)
+		if unit.LoadState == "not-found" {
+			err = fmt.Errorf("%w%s", err, inventory.DidYouMean(t.operation.Unit, slices.Values(watched), ""))
+		}
 	}
 	out := newOperated(*t, resultLeftOut)
 	if t.before.Name != "" {

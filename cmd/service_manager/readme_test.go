@@ -35,7 +35,7 @@ func TestReadmeIsCurrent(t *testing.T) {
 	}
 	readme := string(data)
 	for _, command := range (&app{}).rootCommand().Commands() {
-		if name := command.Name(); name != "version" && name != "completion" && name != "man" && !strings.Contains(readme, "service_manager "+name) &&
+		if name := command.Name(); name != "version" && name != "help" && name != "completion" && name != "man" && !strings.Contains(readme, "service_manager "+name) &&
 			!strings.Contains(readme, "`"+name+"`") {
 			t.Errorf("README.md does not mention the command %s", name)
 		}

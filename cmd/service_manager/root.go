@@ -64,6 +64,11 @@ Then write an inventory and look at your own hosts, still without a broker:
 
 Exit codes: 0 all fine; 1 a unit is failed or missing; 2 a host could not be read;
 3 usage or inventory error; 4 broker error; 5 trouble of the program's own. If several, the highest.`,
+		Example: `  service_manager demo --once
+  service_manager status --failed @web
+  service_manager restart nginx web-01
+  service_manager run --dry-run -i inventory.toml`,
+		Version:       versionLine(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
@@ -72,29 +77,67 @@ Exit codes: 0 all fine; 1 a unit is failed or missing; 2 a host could not be rea
 			}
 			return nil
 		},
+		Args: a.unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},
 	}
+	root.SetVersionTemplate("{{.Version}}")
 	root.PersistentFlags().StringVarP(&a.inventory, "inventory", "i", inventory.DefaultPath, "inventory `file`")
 	root.PersistentFlags().StringVar(&a.logFormat, "log-format", "text", "how to log to stderr: text or json")
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "log more")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return failed(exitUsage, fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath()))
+	offer(root, "inventory", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return []cobra.Completion{"toml"}, cobra.ShellCompDirectiveFilterFileExt
 	})
+	offerWords(root, "log-format", "text", "json")
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
+	root.SetFlagErrorFunc(a.explainFlag)
 	root.AddCommand(a.runCommand(), a.statusCommand(), a.checkCommand(), a.doctorCommand(), a.trustCommand(), a.authorizedKeysCommand(),
 		a.logsCommand(), a.tailCommand(), a.demoCommand(), a.manCommand(), a.versionCommand())
 	root.AddCommand(a.operateCommands()...)
+	a.mendOwnCommands(root)
+	return root
+}
+
+// mendOwnCommands has the commands that cobra adds speak as the others do, and refuse what they do not know.
+func (a *app) mendOwnCommands(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
-		if cmd.Name() == "completion" {
-			cmd.Long = `Completion prints a script with which a shell completes command lines of the program, host names not included:
-for bash, zsh, fish or powershell. The Debian package has installed those of the first three.`
+		switch cmd.Name() {
+		case "help":
+			cmd.Long = "Help prints what --help prints of a command."
+			cmd.Example = "  service_manager help restart"
+			cmd.Run, cmd.RunE = nil, a.help
+		case "completion":
+			cmd.Long = `Completion prints a script with which a shell completes command lines of the program:
+for bash, zsh, fish or powershell. The Debian package has installed those of the first three.
+
+Hosts, @groups, label=value and units are those of the inventory that -i names on the line, else of the
+default one. No host is asked. Of a great many names, only what they begin with is offered at first. Where
+the inventory is missing or has mistakes, there are none, and bash and zsh say why, unless
+SERVICE_MANAGER_ACTIVE_HELP=0 is set.`
 			cmd.Example = `  service_manager completion bash >/etc/bash_completion.d/service_manager`
+			cmd.Args = a.unknownCommand
 			cmd.RunE = root.RunE // Without one, cobra would show the help for an unknown shell too, and end well.
+			for _, shell := range cmd.Commands() {
+				shell.Example = "  service_manager " + cmd.Name() + " " + shell.Name()
+			}
 		}
 	}
-	return root
+}
+
+// help shows the help of the command that args name.
+func (a *app) help(cmd *cobra.Command, args []string) error {
+	named, rest, err := cmd.Root().Find(args)
+	if err != nil {
+		return err
+	}
+	if err := a.unknownCommand(named, rest); err != nil {
+		return err
+	}
+	named.InitDefaultHelpFlag()
+	return named.Help()
 }
 
 // loadHosts is load for a command that reads hosts, and so wants at least one.
@@ -121,7 +164,7 @@ func (a *app) load(selectors []string) (*inventory.Inventory, []inventory.Host, 
 	}
 	selected, err := inv.Select(selectors)
 	if err != nil {
-		return nil, nil, failed(exitUsage, err)
+		return nil, nil, failed(exitUsage, explainSelectors(err, inv, selectors))
 	}
 	return inv, selected, nil
 }

@@ -20,8 +20,9 @@ const maxBody = 8 << 20
 func (a *app) runCommand() *cobra.Command {
 	var once, dryRun, pprof bool
 	cmd := &cobra.Command{
-		Use:   "run [flags] [SELECTOR…]",
-		Short: "Collect and publish until told to stop",
+		Use:        "run [flags] [SELECTOR…]",
+		Short:      "Collect and publish until told to stop",
+		SuggestFor: []string{"serve", "daemon", "collect"},
 		Long: `Run reads every host of the inventory at its interval and publishes one status message per poll,
 and one event per change. A host that cannot be read has a message too: with its outcome, the
 reason, and the last known states.
@@ -43,6 +44,7 @@ keep it on loopback, or behind a proxy that asks.
 		Example: `  service_manager run -i inventory.toml
   service_manager run --dry-run -i inventory.toml        # messages as JSON lines, no broker needed
   service_manager run --once -i inventory.toml @web      # one sweep of a group, for cron or a test`,
+		ValidArgsFunction: a.completeSelectors,
 		RunE: func(cmd *cobra.Command, selectors []string) error {
 			return a.run(cmd.Context(), selectors, once, dryRun, pprof)
 		},

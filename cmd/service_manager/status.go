@@ -26,8 +26,9 @@ type statusFlags struct {
 func (a *app) statusCommand() *cobra.Command {
 	var flags statusFlags
 	cmd := &cobra.Command{
-		Use:   "status [flags] [SELECTOR…]",
-		Short: "Read every host once and show its units",
+		Use:        "status [flags] [SELECTOR…]",
+		Short:      "Read every host once and show its units",
+		SuggestFor: []string{"list", "list-units", "ls", "ps", "show", "top", "watch", "is-active", "is-failed"},
 		Long: `Status reads the selected hosts now and shows their units, trouble first: hosts that cannot be
 read, then units that are failed or missing (both marked !), then those that systemd starts again
 and again (~). Of many units, those that are well are summed up, a line for each name and state;
@@ -46,6 +47,7 @@ marked *, and is shown also where it is well. The exit code is that of what was 
   service_manager status -u nginx -u 'worker@*' -o wide
   service_manager status --watch=2s @web
   service_manager status -o json 'db-*' | jq '.[].units[].name'`,
+		ValidArgsFunction: a.completeSelectors,
 		RunE: func(cmd *cobra.Command, selectors []string) error {
 			return a.status(cmd.Context(), selectors, flags)
 		},
@@ -55,6 +57,9 @@ marked *, and is shown also where it is well. The exit code is that of what was 
 	cmd.Flags().StringVarP(&flags.format, "output", "o", "table", "table, wide, json or jsonl (the messages that run would publish)")
 	cmd.Flags().StringVar(&flags.watch, "watch", "", "redraw every `INTERVAL`, such as 5s; auto: each host at its interval in the inventory")
 	cmd.Flags().Lookup("watch").NoOptDefVal = watchAuto
+	offer(cmd, "unit", a.completeUnits)
+	offerWords(cmd, "output", "table", "wide", "json", "jsonl")
+	offerWords(cmd, "watch", watchAuto, "2s", "5s", "10s", "1m")
 	return cmd
 }
 

@@ -117,11 +117,9 @@ func (c *unitChoice) where() string {
 
 func (c *unitChoice) instead(pattern string) string {
 	names := maps.Keys(c.names)
-	if near := inventory.Nearest(pattern, names); near != "" {
-		return fmt.Sprintf("; did you mean %q?", near)
+	others := ""
+	if len(c.names) > 0 {
+		others = "; there are " + enumerate(slices.Sorted(names))
 	}
-	if len(c.names) == 0 {
-		return ""
-	}
-	return "; there are " + enumerate(slices.Sorted(names))
+	return inventory.DidYouMean(pattern, names, others)
 }

@@ -6,9 +6,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -109,48 +106,14 @@ func (s *screenText) await(t *testing.T, text string) {
 
 // In a real terminal, at 80 and at 200 columns, each change is seen, and what stood there before is there again at the end.
 func TestWatchInTmux(t *testing.T) {
-	tmux, err := exec.LookPath("tmux")
-	if err != nil {
-		t.Skip("tmux is not installed; integration/setup installs it")
-	}
 	simulated, err := fleet.Start(fleet.Config{Dir: t.TempDir(), Seed: 1, Steady: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer simulated.Close()
-	own, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	program := filepath.Join(t.TempDir(), "service_manager") // By this name the test is the program, see TestMain.
-	if err := os.Symlink(own, program); err != nil {
-		t.Fatal(err)
-	}
-	server := filepath.Join(t.TempDir(), "tmux")
-	run := func(args ...string) string {
-		t.Helper()
-		cmd := exec.CommandContext(context.WithoutCancel(t.Context()), tmux, append([]string{"-S", server, "-f", os.DevNull}, args...)...)
-		cmd.Env = append(os.Environ(), "NO_COLOR=", "LC_ALL=C.UTF-8")
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("tmux %v: %v\n%s", args, err, out)
-		}
-		return string(out)
-	}
-	t.Cleanup(func() { run("kill-server") })
-	run("new-session", "-d", "-x", "80", "-y", "24", "-e", "PROGRAM="+program, "-e", "FLEET="+simulated.InventoryPath(),
-		`echo before; stty -g >"$FLEET.before"; "$PROGRAM" status --watch=1s -i "$FLEET"; echo "exit code $?"; stty -g >"$FLEET.after"; cat`)
-	await := func(pattern string) string {
-		t.Helper()
-		seen := ""
-		for began := time.Now(); time.Since(began) < time.Minute; time.Sleep(50 * time.Millisecond) {
-			if seen = run("capture-pane", "-p"); regexp.MustCompile(pattern).MatchString(seen) {
-				return seen
-			}
-		}
-		t.Fatalf("%q is not on the screen:\n%s", pattern, seen)
-		return ""
-	}
+	screen := newTmux(t, "FLEET="+simulated.InventoryPath(),
+		`echo before; stty -g >"$FLEET.before"; service_manager status --watch=1s -i "$FLEET"; echo "exit code $?"; stty -g >"$FLEET.after"; cat`)
+	run, await := screen.run, screen.await
 
 	await(`(?m)^\d\d:\d\d:\d\d  5 hosts: 5 ok$`)
 	frame := await(`(?m)^   5 hosts +mount_controller\.service +active/running +`)

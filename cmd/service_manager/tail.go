@@ -27,8 +27,9 @@ type tailFlags struct {
 func (a *app) tailCommand() *cobra.Command {
 	var flags tailFlags
 	cmd := &cobra.Command{
-		Use:   "tail [flags] [KEY…]",
-		Short: "Print messages as they arrive at the broker",
+		Use:        "tail [flags] [KEY…]",
+		Short:      "Print messages as they arrive at the broker",
+		SuggestFor: []string{"listen", "consume", "subscribe"},
 		Long: `Tail binds a temporary queue to the exchange and prints what arrives, a line per message; ! marks
 trouble. A KEY is three words, kind.group.host, of which * stands for any one and # for any number;
 none means '#', everything. The kinds are status, event and collector; a dot in a name is _ there.
@@ -47,6 +48,7 @@ or it refuses; later it is waited for; 5 trouble with stdout.`,
   service_manager tail --broker amqps://consumer:PASSWORD@broker.example/ 'event.#' 'collector.#'
   service_manager tail -i inventory.toml '*.*.web-01'
   service_manager tail -n 1 -o jsonl 'event.web.*' | jq .body.event`,
+		ValidArgsFunction: a.completeKeys,
 		RunE: func(cmd *cobra.Command, keys []string) error {
 			config, err := a.tailBroker(flags, cmd.Flag("inventory").Changed)
 			if err != nil {
@@ -59,6 +61,7 @@ or it refuses; later it is waited for; 5 trouble with stdout.`,
 	cmd.Flags().StringVar(&flags.exchange, "exchange", "", "`name` of the exchange (default: the inventory's, else service_manager)")
 	cmd.Flags().StringVarP(&flags.format, "output", "o", "text", `text, or jsonl: messages as {"routing_key": …, "body": {…}}, as they are`)
 	cmd.Flags().IntVarP(&flags.count, "count", "n", 0, "end after so many messages; 0 means never")
+	offerWords(cmd, "output", "text", "jsonl")
 	return cmd
 }
 

@@ -24,8 +24,9 @@ type trustFlags struct {
 func (a *app) trustCommand() *cobra.Command {
 	var flags trustFlags
 	cmd := &cobra.Command{
-		Use:   "trust [flags] [SELECTOR…]",
-		Short: "Fetch host keys, show their fingerprints, and add them to known_hosts",
+		Use:        "trust [flags] [SELECTOR…]",
+		Short:      "Fetch host keys, show their fingerprints, and add them to known_hosts",
+		SuggestFor: []string{"keyscan", "ssh-keyscan"},
 		Long: `Trust asks the selected hosts for their host keys, shows the fingerprints, and adds those that are
 not known to the host's first known_hosts file (~/.ssh/known_hosts unless the inventory names another)
 after a yes. No one logs in. Jump hosts come first, also those that are not selected: nothing behind
@@ -46,6 +47,7 @@ inventory error; 5 a file cannot be written. If several, the highest.`,
   service_manager trust --yes @web
   service_manager trust --replace web-01
   service_manager trust -o json </dev/null | jq -r '.[] | select(.standing == "changed").host'`,
+		ValidArgsFunction: a.completeSelectors,
 		RunE: func(cmd *cobra.Command, selectors []string) error {
 			return a.trust(cmd.Context(), selectors, flags)
 		},
@@ -54,6 +56,7 @@ inventory error; 5 a file cannot be written. If several, the highest.`,
 	cmd.Flags().BoolVar(&flags.replace, "replace", false, "also replace the changed keys of the hosts that the selectors name")
 	cmd.Flags().BoolVar(&flags.hash, "hash", false, "write the names hashed, as ssh-keygen -H does")
 	cmd.Flags().StringVarP(&flags.format, "output", "o", "table", "table, json or jsonl")
+	offerWords(cmd, "output", "table", "json", "jsonl")
 	return cmd
 }
 
