@@ -18,6 +18,8 @@ type Mistake struct {
 	Line int
 	// Message says what is wrong and what to write instead.
 	Message string
+	// Cause is why the inventory itself cannot be read, nil where it was.
+	Cause error
 }
 
 func (m Mistake) String() string {

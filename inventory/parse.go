@@ -109,10 +109,21 @@ func Load(path string) (*Inventory, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, &Error{Mistakes: []Mistake{{
-			File: path, Message: fmt.Sprintf("cannot be read: %v; name another inventory with --inventory", reason(err)),
+			File: path, Message: fmt.Sprintf("cannot be read: %v; %s", reason(err), otherwise(err)), Cause: err,
 		}}}
 	}
 	return Parse(path, data, Config{})
+}
+
+// otherwise is what to do where the inventory itself cannot be read.
+func otherwise(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "write one, for which [[hosts]] and a name are enough, or name another with --inventory"
+	case errors.Is(err, fs.ErrPermission):
+		return "be an account that may read it, as with sudo, or name another inventory with --inventory"
+	}
+	return "name another inventory with --inventory"
 }
 
 // Parse reads an inventory from data. Its name stands in messages, and its folder is where relative paths begin, also

@@ -296,7 +296,7 @@ func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "inventory.toml")
 	if _, err := Load(path); err == nil || err.Error() != path+": cannot be read: no such file or directory; "+
-		"name another inventory with --inventory" {
+		"write one, for which [[hosts]] and a name are enough, or name another with --inventory" {
 		t.Errorf("a missing file: %v", err)
 	}
 	writeFiles(t, dir, map[string]string{

@@ -74,7 +74,7 @@ func CheckBinding(pattern string) error {
 		case strings.ContainsAny(word, "*#"):
 			return errors.New("has a * or # within a word; each stands for whole words")
 		case !isName(word):
-			return errors.New("has an empty word, or a character that no routing key has")
+			return errors.New("has an empty word, or a character that no routing key has; write kind.group.host, as in event.web.*")
 		}
 		least++
 	}

@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"iter"
@@ -166,7 +167,7 @@ func (inv *Inventory) whyNot(selector string) string {
 		if _, ok := inv.index(group); ok {
 			return fmt.Sprintf("matches no group; write %q for the host", group)
 		}
-		return "matches no group" + DidYouMean(group, maps.Keys(inv.parents), inv.groupList())
+		return "matches no group" + DidYouMean(group, maps.Keys(inv.parents), enumerate("groups", maps.Keys(inv.parents)))
 	case isLabel:
 		return inv.whyNoLabel(key, value)
 	case inv.disabled[selector]:
@@ -182,7 +183,7 @@ func (inv *Inventory) whyNot(selector string) string {
 	if strings.Contains(selector, ",") {
 		return "matches no host; write a space between hosts, or brackets around a list, as in [a,b]"
 	}
-	return "matches no host" + DidYouMean(selector, inv.hostNames(), inv.nearGroup(selector))
+	return "matches no host" + DidYouMean(selector, inv.hostNames(), cmp.Or(inv.nearGroup(selector), enumerate("hosts", inv.hostNames())))
 }
 
 // nearGroup is DidYouMean for a selector that may have lost the @ of a group.
@@ -212,12 +213,20 @@ func (inv *Inventory) isDisabled(selector string) bool {
 	return false
 }
 
-// groupList names the groups, if they are few.
-func (inv *Inventory) groupList() string {
-	if len(inv.parents) == 0 || len(inv.parents) > 20 {
+// enumerate names the groups, or what else there is, if they are few.
+func enumerate(what string, names iter.Seq[string]) string {
+	const few = 20
+	var all []string
+	for name := range names {
+		if all = append(all, name); len(all) > few {
+			return "; service_manager check --print shows all"
+		}
+	}
+	if len(all) == 0 {
 		return ""
 	}
-	return "; groups are " + strings.Join(slices.Sorted(maps.Keys(inv.parents)), ", ")
+	slices.Sort(all)
+	return "; " + what + " are " + strings.Join(all, ", ")
 }
 
 func (inv *Inventory) hostNames() iter.Seq[string] {
@@ -241,7 +250,7 @@ func (inv *Inventory) whyNoLabel(key, value string) string {
 		}
 	}
 	if len(values) == 0 {
-		return fmt.Sprintf("matches no host: none has the label %q%s", key, DidYouMean(key, maps.Keys(keys), ""))
+		return fmt.Sprintf("matches no host: none has the label %q%s", key, DidYouMean(key, maps.Keys(keys), enumerate("labels", maps.Keys(keys))))
 	}
-	return fmt.Sprintf("matches no host: none has that value of %q%s", key, DidYouMean(value, maps.Keys(values), ""))
+	return fmt.Sprintf("matches no host: none has that value of %q%s", key, DidYouMean(value, maps.Keys(values), enumerate("values", maps.Keys(values))))
 }

@@ -41,6 +41,8 @@ enabled = false
 	return inv
 }
 
+const allHosts = "; hosts are db-a, db-b, lone, web-01, web-02, web-03, web-04, web-05, web-06, web-07, web-08, web-09, web-10, web-11, web-12"
+
 func TestSelectNothing(t *testing.T) {
 	inv := selectable(t)
 	for selector, want := range map[string]string{
@@ -51,9 +53,9 @@ func TestSelectNothing(t *testing.T) {
 		"@db-a":         `selector "@db-a" matches no group; write "db-a" for the host`,
 		"db-a,db-b":     `selector "db-a,db-b" matches no host; write a space between hosts, or brackets around a list, as in [a,b]`,
 		"web":           `selector "web" matches no host; write "@web" for the group`,
-		"zzzzzzz*":      `selector "zzzzzzz*" matches no host`,
+		"zzzzzzz*":      `selector "zzzzzzz*" matches no host` + allHosts,
 		"web-[":         `selector "web-[" is not a glob; close each [ with ]`,
-		"web-[20-30]":   `selector "web-[20-30]" matches no host`,
+		"web-[20-30]":   `selector "web-[20-30]" matches no host` + allHosts,
 		"w[1-999999]":   `selector "w[1-999999]" stands for more hosts than fit; an inventory holds up to 100000`,
 		"web-[20-01]":   `selector "web-[20-01]" counts down in [20-01]; write [01-20]`,
 		"web-0[3-1]":    `selector "web-0[3-1]" counts down in [3-1]; write [1-3]`,
@@ -70,7 +72,7 @@ func TestSelectNothing(t *testing.T) {
 		"[lone,off]":    `selector "[lone,off]": "off" names a host that is disabled in the inventory (enabled = false)`,
 		"[lnoe,x,y*]":   `selector "[lnoe,x,y*]": "lnoe" (and 2 more of the list) matches no host; did you mean "lone"?`,
 		"o*":            `selector "o*" matches only hosts that are disabled in the inventory (enabled = false)`,
-		"old-[01-09]":   `selector "old-[01-09]" matches no host`,
+		"old-[01-09]":   `selector "old-[01-09]" matches no host` + allHosts,
 		"old-[9-11]":    `selector "old-[9-11]" matches only hosts that are disabled in the inventory (enabled = false)`,
 		"@wbe":          `selector "@wbe" matches no group; did you mean "web"?`,
 		"@storage":      `selector "@storage" matches no group; groups are db, default, empty, linux, web`,
@@ -79,7 +81,7 @@ func TestSelectNothing(t *testing.T) {
 		"@em*":          `selector "@em*" names a group without enabled hosts`,
 		"env=pord":      `selector "env=pord" matches no host: none has that value of "env"; did you mean "prod"?`,
 		"evn=prod":      `selector "evn=prod" matches no host: none has the label "evn"; did you mean "env"?`,
-		"env=":          `selector "env=" matches no host: none has that value of "env"`,
+		"env=":          `selector "env=" matches no host: none has that value of "env"; values are prod, test`,
 	} {
 		hosts, err := inv.Select([]string{"lone", selector})
 		if err == nil || err.Error() != want || hosts != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"slices"
 	"syscall"
 
@@ -55,11 +56,25 @@ func (a *app) report(err error) int {
 	}
 	if mistakes, ok := errors.AsType[*inventory.Error](err); ok {
 		// FILE:LINE at the start of each line, as editors want it.
-		_, _ = io.WriteString(a.stderr, a.complaint(mistakes.Error()+"\nservice_manager: nothing was done: the inventory has mistakes"))
+		_, _ = io.WriteString(a.stderr, a.complaint(mistakes.Error()+"\nservice_manager: "+why(mistakes)))
 		return code
+	}
+	if bad, ok := errors.AsType[*fs.PathError](err); ok && bad.Path == os.Stdout.Name() {
+		err = fmt.Errorf("%w; what was printed is not whole: send it elsewhere", err)
 	}
 	_, _ = io.WriteString(a.stderr, a.complaint("service_manager: "+err.Error()))
 	return code
+}
+
+// why sums up what is wrong with an inventory.
+func why(mistakes *inventory.Error) string {
+	switch cause := mistakes.Mistakes[0].Cause; {
+	case cause == nil:
+		return "nothing was done: the inventory has mistakes"
+	case errors.Is(cause, fs.ErrNotExist):
+		return "nothing was done: there is no inventory; without one there is: service_manager demo"
+	}
+	return "nothing was done: the inventory cannot be read"
 }
 
 // exitOf returns the exit code that err asks for.
