@@ -131,14 +131,14 @@ func (s *signers) entry(files keyFiles) *keyEntry {
 func readPrivate(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading the user key: %w", err)
+		return nil, fmt.Errorf("reading the user key: %w; correct ssh.identity_file, or the file's permissions", err)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 && ours(info) {
 		return nil, fmt.Errorf("user key %s has mode %04o: others may use it, so that ssh would refuse it too: chmod 600 %s", path, mode, quote(path))
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading the user key: %w", err)
+		return nil, fmt.Errorf("reading the user key: %w; correct ssh.identity_file, or the file's permissions", err)
 	}
 	return data, nil
 }

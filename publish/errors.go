@@ -172,7 +172,7 @@ func networkRemedy(err error, b broker) string {
 		return "" // Of a certificate file: it says all.
 	}
 	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() || errors.Is(err, errNoAnswer) {
-		return "a firewall, or a broker that is frozen or overloaded"
+		return "a firewall, or a broker that is frozen or overloaded; ask it, there: rabbitmq-diagnostics status"
 	}
 	if errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) {
 		return aboutPort // It hung up in the middle of amqp091's greeting, which then fails in whatever it is at.

@@ -63,8 +63,8 @@ func TestExplain(t *testing.T) {
 		"no such name":     {&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host"}}, false, "…check the host name in the URL"},
 		"unknown CA":       {x509.UnknownAuthorityError{}, false, "…set ca_file to the certificate of the CA that signed the broker's"},
 		"another name":     {x509.HostnameError{Certificate: &x509.Certificate{}, Host: "h"}, false, "…use a name from the broker's certificate in the URL"},
-		"late":             {os.ErrDeadlineExceeded, false, "…a firewall, or a broker that is frozen or overloaded"},
-		"late answer":      {errNoAnswer, false, "…a firewall, or a broker that is frozen or overloaded"},
+		"late":             {os.ErrDeadlineExceeded, false, "…a firewall, or a broker that is frozen or overloaded; ask it, there: rabbitmq-diagnostics status"},
+		"late answer":      {errNoAnswer, false, "…a firewall, or a broker that is frozen or overloaded; ask it, there: rabbitmq-diagnostics status"},
 		"something else":   {errors.New("bang"), false, "broker amqp://h:5672/fleet: bang"},
 		"and when running": {os.ErrDeadlineExceeded, true, "broker amqp://h:5672/fleet: i/o timeout"},
 	} {
