@@ -104,6 +104,9 @@ func (a *app) authorizedKeys(flags authorizedKeysFlags, selectors []string) erro
 	var lines []string
 	for _, file := range files {
 		key, err := hosts.AuthorizedKey(file)
+		if err != nil && len(flags.keys) > 0 {
+			err = fmt.Errorf("--key: %w; name a key, private or public", err)
+		}
 		if err != nil {
 			return failed(exitUsage, err)
 		}

@@ -63,7 +63,7 @@ func manDate() (string, error) {
 func writeManual(root *cobra.Command, dir, date string) error {
 	write := func(name string, p *manPage) error {
 		if err := os.WriteFile(filepath.Join(dir, name), p.text.Bytes(), 0o644); err != nil { //nolint:gosec // For all to read.
-			return failed(exitOwn, err)
+			return failed(exitOwn, fmt.Errorf("%w; write them into a folder that is there, may be written to and has room", err))
 		}
 		return nil
 	}

@@ -116,7 +116,7 @@ func (a *app) loadToTrust(selectors []string) (*inventory.Inventory, []inventory
 	if len(rest) > 0 {
 		named, err := inv.Select(rest)
 		if err != nil {
-			return nil, nil, failed(exitUsage, err)
+			return nil, nil, failed(exitUsage, explainSelectors(err, inv, rest))
 		}
 		chosen = append(chosen, named...)
 	}
@@ -158,7 +158,7 @@ func (a *app) trustAll(ctx context.Context, keys *keyRing, flags trustFlags) err
 		}
 		for _, file := range plan {
 			if err := file.write(); err != nil {
-				return failed(exitOwn, err)
+				return failed(exitOwn, fmt.Errorf("%w; have a folder there that is writable and has room, or name another file in ssh.known_hosts", err))
 			}
 			fmt.Fprintln(a.stderr, file.said())
 		}

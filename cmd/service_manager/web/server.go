@@ -77,7 +77,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 		return nil, fmt.Errorf("serving HTTP at %s, as listen in [collector] says: %w; end the program that has it, or choose another port",
 			config.Listen, syscall.EADDRINUSE)
 	case err != nil:
-		return nil, fmt.Errorf("serving HTTP, as listen in [collector] says: %w", err)
+		return nil, fmt.Errorf("serving HTTP, as listen in [collector] says: %w; write an address of this machine and a port that its account may take", err)
 	}
 	go s.serve()
 	return s, nil

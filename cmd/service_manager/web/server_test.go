@@ -123,7 +123,8 @@ func TestAddressInUse(t *testing.T) {
 		t.Errorf("got %v\nwant %s", err, want)
 	}
 	c.Listen = "192.0.2.1:9310"
-	if _, err = web.New(t.Context(), c); err == nil || !strings.Contains(err.Error(), "as listen in [collector] says: listen tcp 192.0.2.1:9310: ") {
+	if _, err = web.New(t.Context(), c); err == nil || !strings.Contains(err.Error(), "as listen in [collector] says: listen tcp 192.0.2.1:9310: ") ||
+		!strings.HasSuffix(err.Error(), "; write an address of this machine and a port that its account may take") {
 		t.Errorf("got %v", err)
 	}
 }
