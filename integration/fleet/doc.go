@@ -12,7 +12,8 @@
 // never on when it was asked.
 //
 // The fleet is made to be watched: failures come in a fixed rotation that is offset from host to host, so that a small
-// fleet shows every kind of event within three minutes, and most trouble is over within a minute. A first sweep reaches
+// fleet shows every kind of event within three minutes, and most trouble is over within a minute. In a larger one things happen more
+// seldom on each host, so that a person can follow what happens in all of it. A first sweep reaches
 // every host, if it takes no longer than 10 ms for each, and finds a failed unit and one that is not installed.
 //
 // Operators' commands change a host as they would a real one, at once: without sudo, but on the hosts of the group cache, which want

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/BurntSushi/toml"
 	"golang.org/x/crypto/ssh/knownhosts"
@@ -14,6 +15,7 @@ import (
 type (
 	inventoryFile struct {
 		Collector inventoryCollector        `toml:"collector"`
+		Broker    *inventoryBroker          `toml:"broker,omitempty"`
 		SSH       inventorySSH              `toml:"ssh"`
 		Groups    map[string]inventoryGroup `toml:"groups"`
 		Hosts     []inventoryHost           `toml:"hosts"`
@@ -21,6 +23,9 @@ type (
 	inventoryCollector struct {
 		Name     string `toml:"name"`
 		Interval string `toml:"interval"`
+	}
+	inventoryBroker struct {
+		URL string `toml:"url"`
 	}
 	inventorySSH struct {
 		User         string   `toml:"user"`
@@ -45,9 +50,12 @@ type (
 	}
 )
 
+// manyHosts are more than one machine reads every 2 s, and still plays at the same time.
+const manyHosts = 1000
+
 // writeFiles writes the user key, known_hosts and the inventory, and returns the path of the last.
-func writeFiles(dir string, privateKey []byte, stations []*station) (string, error) {
-	dir, err := filepath.Abs(dir)
+func writeFiles(config Config, privateKey []byte, stations []*station) (string, error) {
+	dir, err := filepath.Abs(config.Dir)
 	if err != nil {
 		return "", fmt.Errorf("finding the folder for the fleet's files: %w", err)
 	}
@@ -64,7 +72,7 @@ func writeFiles(dir string, privateKey []byte, stations []*station) (string, err
 	inventory.WriteString("# A simulated fleet. Its hosts answer while the process that wrote this runs.\n\n")
 	encoder := toml.NewEncoder(&inventory)
 	encoder.Indent = ""
-	if err := encoder.Encode(newInventoryFile(identity, known, stations)); err != nil {
+	if err := encoder.Encode(newInventoryFile(config.Broker, identity, known, stations)); err != nil {
 		return "", fmt.Errorf("writing the fleet's inventory: %w", err)
 	}
 	for _, file := range []struct {
@@ -78,11 +86,17 @@ func writeFiles(dir string, privateKey []byte, stations []*station) (string, err
 	return path, nil
 }
 
-func newInventoryFile(identity, known string, stations []*station) inventoryFile {
+func newInventoryFile(broker, identity, known string, stations []*station) inventoryFile {
 	file := inventoryFile{
 		Collector: inventoryCollector{Name: "demo", Interval: "2s"},
 		SSH:       inventorySSH{User: "monitor", IdentityFile: identity, KnownHosts: []string{known}},
 		Groups:    make(map[string]inventoryGroup),
+	}
+	if len(stations) > manyHosts {
+		file.Collector.Interval = "10s"
+	}
+	if broker != "" {
+		file.Broker = &inventoryBroker{URL: strings.ReplaceAll(broker, "$", "%24")} // Which stands for a variable there.
 	}
 	for _, s := range stations {
 		h := s.host

@@ -24,10 +24,15 @@ type Config struct {
 	// Dir is where the user key, known_hosts and inventory.toml are written, readable for their owner only. It is made if
 	// need be. Required. What is in it stays there after Close.
 	Dir string
-	// Pace is how often, on average, a host has an incident. 0 means 20 s.
+	// Pace is how often, on average, a host has an incident. 0 means 20 s or, of more than five hosts, as often as makes one incident in 4 s
+	// for all of them. With a slower pace timers elapse more seldom, too, and fewer of their services fail.
 	Pace time.Duration
 	// Steady says that nothing ever changes but by command, and no host ever goes away.
 	Steady bool
+	// Broker is the URL of a broker for the inventory. Empty means that it names none.
+	Broker string
+	// Started, where set, is called after each host that has been started.
+	Started func()
 	// Served, where set, is called when an answer to a poll has been written to the last byte: with the version that the host had
 	// (see HostState), and when the poll came in. It is called by many goroutines.
 	Served func(hostName string, version int, asked time.Time)
@@ -54,7 +59,7 @@ func Start(config Config) (*Fleet, error) {
 	}
 	config.Hosts = cmp.Or(config.Hosts, 5)
 	config.Seed = cmp.Or(config.Seed, rand.Uint64()) //nolint:gosec // G404: not a secret.
-	config.Pace = cmp.Or(config.Pace, 20*time.Second)
+	config.Pace = cmp.Or(config.Pace, paceOf(config.Hosts))
 
 	ctx, stop := context.WithCancel(context.Background())
 	f := &Fleet{ctx: ctx, stop: stop, served: config.Served}
@@ -77,8 +82,11 @@ func (f *Fleet) start(config Config) error {
 			return fmt.Errorf("starting the SSH server of %s: %w", h.name, err)
 		}
 		f.stations = append(f.stations, s)
+		if config.Started != nil {
+			config.Started()
+		}
 	}
-	f.inventory, err = writeFiles(config.Dir, privateKey, f.stations)
+	f.inventory, err = writeFiles(config, privateKey, f.stations)
 	return err
 }
 

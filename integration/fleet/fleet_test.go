@@ -115,6 +115,19 @@ func TestPoolReadsEveryHost(t *testing.T) {
 	}
 }
 
+// A broker's URL comes out of the inventory as it was, and Started has been told of each host.
+func TestBrokerAndStarted(t *testing.T) {
+	const url = "amqp://me:a$%7Bb%7D@127.0.0.1:5672/"
+	started := 0
+	_, inv := startFleet(t, Config{Hosts: 3, Steady: true, Broker: url, Started: func() { started++ }})
+	if diff := cmp.Diff([]string{url}, inv.Broker.URLs); diff != "" {
+		t.Errorf("URLs (-want +got):\n%s", diff)
+	}
+	if started != 3 {
+		t.Errorf("told of %d hosts of 3", started)
+	}
+}
+
 func TestFilesAreForTheirOwnerOnly(t *testing.T) {
 	f, _ := startFleet(t, Config{Hosts: 1})
 	for _, name := range []string{"id_ed25519", "known_hosts", "inventory.toml"} {

@@ -31,6 +31,7 @@ type host struct {
 
 	random *rand.Rand
 	pace   time.Duration
+	ease   int // by how much rarer than on one of five hosts things happen
 	steady bool
 	start  time.Time // of the simulation
 
@@ -58,17 +59,18 @@ func newHost(config Config, g *group, index, number, width int, start time.Time)
 		index:   index,
 		random:  rand.New(rand.NewPCG(config.Seed, uint64(index))), //nolint:gosec // G404, G115: a simulation that can be repeated.
 		pace:    config.Pace,
+		ease:    max(1, int(config.Pace/busyPace)),
 		start:   start,
 		turn:    firstTurn(index),
 
 		reachableUntil: start.Add(time.Duration(config.Hosts) * 10 * time.Millisecond),
 	}
 	specs := g.specs
-	if number%3 == 1 {
+	if lacksRare(number, config.Hosts) {
 		specs = slices.DeleteFunc(slices.Clone(specs), func(s *spec) bool { return s.rare })
 	}
 	for _, s := range specs {
-		h.units = append(h.units, &unit{spec: s, phase: h.random.Float64() * 2 * math.Pi})
+		h.units = append(h.units, h.newUnit(s))
 	}
 	for _, u := range h.units {
 		if u.triggers != "" {
@@ -76,11 +78,41 @@ func newHost(config Config, g *group, index, number, width int, start time.Time)
 			u.partner.partner = u
 		}
 	}
-	h.settle()
+	h.settle(config.Hosts)
 	if h.steady = config.Steady; !h.steady {
 		h.advance(start)
 	}
 	return h
+}
+
+// busyPace is that of a fleet of five, in which there is always something to see.
+const busyPace = 20 * time.Second
+
+// paceOf is that of a fleet in which a person can follow what happens.
+func paceOf(hosts int) time.Duration { return max(busyPace, time.Duration(hosts)*4*time.Second) }
+
+// lacksRare says whether the host of that number in its group is without what is rare: in a large fleet few are, so that they stand out.
+func lacksRare(number, hosts int) bool {
+	if hosts > manyInTrouble {
+		return number%100 == 1
+	}
+	return number%3 == 1
+}
+
+// manyInTrouble are hosts of which a fixed share in trouble would be more than a person wants to look at.
+const manyInTrouble = 30
+
+// newUnit makes a unit of the host. Where things happen rarely, its timers elapse so, and not on all hosts at once.
+func (h *host) newUnit(s *spec) *unit {
+	u := &unit{spec: s, phase: h.random.Float64() * 2 * math.Pi}
+	if s.kind == timer && h.ease > 1 {
+		const longest = 25 * time.Minute // Every host has been up for longer than twice of it.
+		changed := *s
+		changed.every = min(s.every*time.Duration(h.ease), longest)
+		u.spec = &changed
+		u.delay = time.Duration(u.phase / (2 * math.Pi) * float64(u.every)).Truncate(time.Microsecond)
+	}
+	return u
 }
 
 // systemdVersion is that of Debian 12, Debian 13, Debian 11 and Ubuntu 24.04 in turn.
@@ -88,10 +120,11 @@ func systemdVersion(index int) string {
 	return [...]string{"252.39-1~deb12u1", "257.13-1~deb13u1", "247.3-7+deb11u7", "255.4-1ubuntu8.10"}[index%4]
 }
 
-// settle lives through the past that shows at the start: the boot, the last run of each timer, and on the first host a
-// failure.
-func (h *host) settle() {
-	h.incidentAt = h.start.Add(h.between(h.pace/4, h.pace*5/4))
+// settle lives through the past that shows at the start: the boot, the last run of each timer, and on the first of so many hosts, and on
+// few others, a failure.
+func (h *host) settle(hosts int) {
+	soonest := max(min(h.pace, busyPace)/4, h.pace/4/time.Duration(hosts))
+	h.incidentAt = h.start.Add(h.between(soonest, h.pace*5/4))
 	h.boot(h.start.Add(-time.Duration(1+h.random.IntN(40*24)) * time.Hour))
 	h.bringUp(h.booted.Add(8 * time.Second))
 	for _, u := range h.units {
@@ -102,12 +135,12 @@ func (h *host) settle() {
 	h.advance(h.booted.Add(time.Minute))
 	for _, u := range h.units {
 		if u.kind == timer {
-			last := h.start.Truncate(u.every).Add(-u.every)
+			last := h.start.Add(-u.delay).Truncate(u.every).Add(u.delay - u.every)
 			u.then(elapse, last)
 			h.advance(last.Add(10 * time.Second))
 		}
 	}
-	if u := h.find(certbot); u != nil && (h.index == 0 || h.random.IntN(20) == 0) {
+	if u := h.find(certbot); u != nil && (h.index == 0 || h.random.IntN(max(20, hosts/12)) == 0) {
 		at := h.start.Add(-h.between(10*time.Minute, 50*time.Minute))
 		h.launch(u, at)
 		h.fail(u, at.Add(4*time.Second), cldExited, 1)

@@ -310,3 +310,33 @@ func TestCrashLoop(t *testing.T) {
 		t.Errorf("NRestarts never exceeded %d", most)
 	}
 }
+
+// In a large fleet as much happens as a person can follow, and few hosts are in trouble at a time, so that these stand out.
+func TestLargeFleetIsMostlyWell(t *testing.T) {
+	const hosts, minutes = 1000, 30
+	fleet := simulate(Config{Hosts: hosts, Seed: 1, Pace: paceOf(hosts)})
+	before := make([]int, hosts)
+	for i, h := range fleet {
+		before[i] = h.turn
+	}
+	incidents := 0
+	for minute := range minutes {
+		troubled := 0
+		for i, h := range fleet {
+			h.advance(start().Add(time.Duration(minute) * time.Minute))
+			if h.turn != before[i] {
+				incidents++
+			}
+			before[i] = h.turn
+			if h.out != present || h.countUnits(failed) > 0 || h.group.name == "web" && h.find("promtail.service") == nil {
+				troubled++
+			}
+		}
+		if troubled == 0 || troubled > hosts/40 {
+			t.Errorf("after %d minutes %d of %d hosts are in trouble", minute, troubled, hosts)
+		}
+	}
+	if perMinute := incidents / minutes; perMinute < 10 || perMinute > 20 {
+		t.Errorf("%d incidents per minute, want about 15", perMinute)
+	}
+}

@@ -192,7 +192,7 @@ func (h *host) fail(u *unit, at time.Time, code, status int) {
 
 // finish ends a oneshot, mostly well.
 func (h *host) finish(u *unit, at time.Time) {
-	if at.After(h.start) && h.random.IntN(8) == 0 {
+	if at.After(h.start) && h.random.IntN(8*h.ease) == 0 {
 		h.fail(u, at, cldExited, 1)
 		return
 	}

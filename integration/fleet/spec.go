@@ -131,7 +131,7 @@ func dbSpecs() []*spec {
 			typicalMemory: 612 * mib, typicalTasks: 24, typicalCPU: 0.21,
 		}),
 		enabled(spec{
-			name: "backup.timer", description: "Incremental backup every minute", kind: timer,
+			name: "backup.timer", description: "Incremental backup", kind: timer,
 			triggers: "backup.service", every: time.Minute, calendar: true,
 		}),
 		static(spec{name: "backup.service", description: "Backup", kind: oneshot, typicalMemory: 85 * mib, typicalTasks: 3, typicalCPU: 0.7}),

@@ -79,6 +79,7 @@ type unit struct {
 
 	partner *unit // of a timer or socket: its service; of such a service: the timer or socket
 	phase   float64
+	delay   time.Duration // of a timer, like RandomizedDelaySec= with FixedRandomDelay=
 
 	step step // what comes next,
 	due  time.Time
@@ -115,7 +116,7 @@ func (u *unit) calm() bool { return u.kind == service && u.step == rest && u.sub
 
 // reset makes u what it is right after boot.
 func (u *unit) reset() {
-	*u = unit{spec: u.spec, partner: u.partner, phase: u.phase, sub: subDead, result: "success"}
+	*u = unit{spec: u.spec, partner: u.partner, phase: u.phase, delay: u.delay, sub: subDead, result: "success"}
 }
 
 // enter changes the substate and keeps the books as unit_notify in systemd's src/core/unit.c does.
@@ -159,7 +160,7 @@ func (u *unit) follow(at time.Time, up bool) {
 func (u *unit) arm(at time.Time) {
 	u.nextElapse = at.Add(u.every)
 	if u.calendar {
-		u.nextElapse = at.Truncate(u.every).Add(u.every)
+		u.nextElapse = at.Add(-u.delay).Truncate(u.every).Add(u.every + u.delay)
 	}
 	u.then(elapse, u.nextElapse)
 }
