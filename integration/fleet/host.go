@@ -106,7 +106,7 @@ const manyInTrouble = 30
 func (h *host) newUnit(s *spec) *unit {
 	u := &unit{spec: s, phase: h.random.Float64() * 2 * math.Pi}
 	if s.kind == timer && h.ease > 1 {
-		const longest = 25 * time.Minute // Every host has been up for longer than twice of it.
+		const longest = 4 * time.Hour // Every host has been up for longer than twice of it.
 		changed := *s
 		changed.every = min(s.every*time.Duration(h.ease), longest)
 		u.spec = &changed
@@ -125,7 +125,7 @@ func systemdVersion(index int) string {
 func (h *host) settle(hosts int) {
 	soonest := max(min(h.pace, busyPace)/4, h.pace/4/time.Duration(hosts))
 	h.incidentAt = h.start.Add(h.between(soonest, h.pace*5/4))
-	h.boot(h.start.Add(-time.Duration(1+h.random.IntN(40*24)) * time.Hour))
+	h.boot(h.start.Add(-time.Duration(9+h.random.IntN(40*24)) * time.Hour))
 	h.bringUp(h.booted.Add(8 * time.Second))
 	for _, u := range h.units {
 		if u.kind == timer {
