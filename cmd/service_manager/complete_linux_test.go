@@ -35,8 +35,9 @@ func TestCompletionInBash(t *testing.T) {
 	if err := os.Symlink(simulated.InventoryPath(), filepath.Join(dir, "fleet.toml")); err != nil {
 		t.Fatal(err)
 	}
-	screen := newTmux(t, "RC="+filepath.Join(dir, "rc"), `bash --noprofile --rcfile "$RC" -i`)
-	screen.await("ready")
+	screen := newTmux(t)
+	screen.run(t, "new-session", "-d", "-x", "80", "-y", "24", "-e", "RC="+filepath.Join(dir, "rc"), `bash --noprofile --rcfile "$RC" -i`)
+	screen.await(t, "ready")
 	for _, test := range []struct{ typed, completed string }{
 		{"stat", "status "},
 		{"status -i f", "status -i fleet.toml "},
@@ -53,24 +54,24 @@ func TestCompletionInBash(t *testing.T) {
 		{"status -i labels.toml rack=x:", "status -i labels.toml rack=x:1 "},
 		{"status -i labels.toml n999", "status -i labels.toml n999"},
 	} {
-		screen.run("send-keys", "-l", "service_manager "+test.typed)
-		screen.run("send-keys", "Tab")
-		screen.run("send-keys", "-l", "|")
-		screen.await(`(?m)^> service_manager ` + regexp.QuoteMeta(test.completed) + `\|$`)
-		screen.run("send-keys", "C-u")
-		screen.run("send-keys", "C-l")
-		screen.await(`^>\n`)
+		screen.run(t, "send-keys", "-l", "service_manager "+test.typed)
+		screen.run(t, "send-keys", "Tab")
+		screen.run(t, "send-keys", "-l", "|")
+		screen.await(t, `(?m)^> service_manager ` + regexp.QuoteMeta(test.completed) + `\|$`)
+		screen.run(t, "send-keys", "C-u")
+		screen.run(t, "send-keys", "C-l")
+		screen.await(t, `^>\n`)
 	}
-	screen.run("send-keys", "-l", "service_manager status -i labels.toml n")
-	screen.run("send-keys", "Tab", "Tab")
-	screen.await(`(?m)^n0 +\(1000 that begin so\)`)
-	screen.run("send-keys", "-l", "0000 ")
-	screen.run("send-keys", "C-u")
-	screen.run("send-keys", "C-l")
-	screen.await(`^>\n`)
-	screen.run("send-keys", "-l", "service_manager status -i bad.toml n")
-	screen.run("send-keys", "Tab", "Tab")
-	screen.await(`(?m)^no names to complete: bad.toml:1: unknown`)
-	screen.run("send-keys", "-l", "|")
-	screen.await(`(?m)^> service_manager status -i bad.toml n\|$`)
+	screen.run(t, "send-keys", "-l", "service_manager status -i labels.toml n")
+	screen.run(t, "send-keys", "Tab", "Tab")
+	screen.await(t, `(?m)^n0 +\(1000 that begin so\)`)
+	screen.run(t, "send-keys", "-l", "0000 ")
+	screen.run(t, "send-keys", "C-u")
+	screen.run(t, "send-keys", "C-l")
+	screen.await(t, `^>\n`)
+	screen.run(t, "send-keys", "-l", "service_manager status -i bad.toml n")
+	screen.run(t, "send-keys", "Tab", "Tab")
+	screen.await(t, `(?m)^no names to complete: bad.toml:1: unknown`)
+	screen.run(t, "send-keys", "-l", "|")
+	screen.await(t, `(?m)^> service_manager status -i bad.toml n\|$`)
 }

@@ -60,6 +60,7 @@ Exit codes: 0 all journals were read, or Ctrl-C; 2 one could not be read; 3 usag
   service_manager logs -p err --since 2h mount_controller --all
   service_manager logs --since 10:00 --until 10:05 'worker@*' 'worker-[01-20]'
   service_manager logs -n all -o json nginx web-01 | jq -r .message`,
+		ValidArgsFunction: a.completeOperation,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return failed(exitUsage, errors.New("logs wants a unit, then hosts, as in: service_manager logs nginx.service @web"))
@@ -75,6 +76,10 @@ Exit codes: 0 all journals were read, or Ctrl-C; 2 one could not be read; 3 usag
 	cmd.Flags().StringVarP(&flags.priority, "priority", "p", "", "only lines of this `PRIORITY` or graver, such as warning; or a range: err..notice")
 	cmd.Flags().StringVarP(&flags.format, "output", "o", "short", "short, json or cat")
 	cmd.Flags().DurationVar(&flags.timeout, "timeout", 30*time.Second, "how long a host may take for its next line, without -f")
+	offerWords(cmd, "output", "short", "json", "cat")
+	offerWords(cmd, "priority", journalctl.Priorities()...)
+	offerWords(cmd, "lines", "all")
+	offerWords(cmd, "since", "today", "yesterday", "10m", "1h", "1d")
 	return cmd
 }
 

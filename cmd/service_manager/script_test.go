@@ -162,6 +162,20 @@ func TestEndsThoughNoOneReads(t *testing.T) {
 	_ = stdout.Close() // Frees the write.
 }
 
+// programPath returns a PATH on which the program is found: this test is the program by that name, see TestMain.
+func programPath(t *testing.T) string {
+	t.Helper()
+	own, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.Symlink(own, filepath.Join(dir, "service_manager")); err != nil {
+		t.Fatal(err)
+	}
+	return dir + string(filepath.ListSeparator) + os.Getenv("PATH")
+}
+
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits N command [args...]")

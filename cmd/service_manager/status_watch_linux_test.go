@@ -111,33 +111,34 @@ func TestWatchInTmux(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer simulated.Close()
-	screen := newTmux(t, "FLEET="+simulated.InventoryPath(),
-		`echo before; stty -g >"$FLEET.before"; service_manager status --watch=1s -i "$FLEET"; echo "exit code $?"; stty -g >"$FLEET.after"; cat`)
+	screen := newTmux(t)
 	run, await := screen.run, screen.await
+	run(t, "new-session", "-d", "-x", "80", "-y", "24", "-e", "FLEET="+simulated.InventoryPath(),
+		`echo before; stty -g >"$FLEET.before"; service_manager status --watch=1s -i "$FLEET"; echo "exit code $?"; stty -g >"$FLEET.after"; cat`)
 
-	await(`(?m)^\d\d:\d\d:\d\d  5 hosts: 5 ok$`)
-	frame := await(`(?m)^   5 hosts +mount_controller\.service +active/running +`)
+	await(t, `(?m)^\d\d:\d\d:\d\d  5 hosts: 5 ok$`)
+	frame := await(t, `(?m)^   5 hosts +mount_controller\.service +active/running +`)
 	if strings.Contains(frame, "before") || !strings.HasSuffix(strings.TrimSpace(frame), "q ends it; -o wide shows each unit") {
 		t.Errorf("not a screen for itself:\n%s", frame)
 	}
 	if _, err := simulated.FailUnit("web-02", "nginx.service"); err != nil {
 		t.Fatal(err)
 	}
-	await(`(?m)^!\* web-02 +nginx\.service +failed/failed +`)
-	await(`(?m)^q ends it; \* changed just now`)
-	run("resize-window", "-x", "200", "-y", "50")
-	await(`(?m)^\d\d:\d\d:\d\d  5 hosts: 5 ok  \d+ units: .*\d failed`) // on one line
-	await(`(?m)^!\* web-02 +nginx\.service +failed/failed +\d+s +exit-code, exited 1$`)
+	await(t, `(?m)^!\* web-02 +nginx\.service +failed/failed +`)
+	await(t, `(?m)^q ends it; \* changed just now`)
+	run(t, "resize-window", "-x", "200", "-y", "50")
+	await(t, `(?m)^\d\d:\d\d:\d\d  5 hosts: 5 ok  \d+ units: .*\d failed`) // on one line
+	await(t, `(?m)^!\* web-02 +nginx\.service +failed/failed +\d+s +exit-code, exited 1$`)
 	if _, err := simulated.Leave("db-01"); err != nil {
 		t.Fatal(err)
 	}
-	await(`(?m)^!\* db-01 +(unreachable|timeout|throttled): `)
-	run("resize-window", "-x", "80", "-y", "10")
-	await(`(?m)^q ends it; .*↑ ↓ PgUp PgDn: rows 1 to 6 of \d+`)
-	run("send-keys", "End")
-	await(`(?m)^ +worker-01 +worker@\*\.service +`)
-	run("send-keys", "q")
-	if frame := await("exit code 2"); !strings.HasPrefix(frame, "before\n5 hosts: ") {
+	await(t, `(?m)^!\* db-01 +(unreachable|timeout|throttled): `)
+	run(t, "resize-window", "-x", "80", "-y", "10")
+	await(t, `(?m)^q ends it; .*↑ ↓ PgUp PgDn: rows 1 to 6 of \d+`)
+	run(t, "send-keys", "End")
+	await(t, `(?m)^ +worker-01 +worker@\*\.service +`)
+	run(t, "send-keys", "q")
+	if frame := await(t, "exit code 2"); !strings.HasPrefix(frame, "before\n5 hosts: ") {
 		t.Errorf("it ended with:\n%s", frame)
 	}
 	var settings [2]string

@@ -36,6 +36,13 @@ func (t *tally) replace(s publish.Status) (before publish.Status, known bool) {
 	return before, known
 }
 
+// hosts is how many hosts there is a status of.
+func (t *tally) hosts() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.newest)
+}
+
 // statuses returns the newest status of each host, by name.
 func (t *tally) statuses() []publish.Status {
 	t.mu.Lock()
