@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net"
 	"os"
 	"os/exec"
 	"slices"
@@ -76,11 +77,11 @@ func (d *demo) sender(ctx context.Context) (sender, error) {
 	}
 	d.footer.set("connecting to the broker")
 	if err := knock(ctx, config); err != nil {
-		refused, ok := errors.AsType[*publish.BrokerError](err)
-		if ok && refused.Forbidden() {
-			return nil, failed(exitBroker, err)
+		advice := "or name another account: " + useBroker
+		if _, ok := errors.AsType[*net.OpError](err); ok {
+			advice = howToStartBroker
 		}
-		return nil, failed(exitBroker, fmt.Errorf("%w\n%s", err, howToStartBroker))
+		return nil, failed(exitBroker, fmt.Errorf("%w\n%s", err, advice))
 	}
 	if d.flags.format == "" || d.flags.once && d.flags.format == "text" {
 		return p, nil
@@ -118,7 +119,10 @@ func (d *demo) hint(path string, inv *inventory.Inventory) {
 	for _, arguments := range triable(inv) {
 		fmt.Fprintf(d.app.stderr, "  %s %s -i %s\n", ownName(), arguments, shellWord(path))
 	}
-	fmt.Fprintln(d.app.stderr, "what happens is seen here, too; Ctrl-C ends it")
+	if d.flags.format != "" {
+		fmt.Fprintln(d.app.stderr, "what happens is seen here, too")
+	}
+	fmt.Fprintln(d.app.stderr, "Ctrl-C ends it")
 }
 
 // triable are commands for the hosts of the inventory. Certbot fails on the first one.
