@@ -58,6 +58,7 @@ refuses; later it is waited for; 5 too few open files, or other trouble of its o
 	cmd.Flags().StringVar(&flags.broker, "broker", "", "publish to the RabbitMQ at this `URL`")
 	cmd.Flags().Uint64Var(&flags.seed, "seed", 0, "repeat the same course of events; 0 means a new one")
 	cmd.Flags().StringVarP(&flags.format, "output", "o", "", `text, or jsonl: messages as {"routing_key": …, "body": {…}} (default: text on a terminal, else jsonl)`)
+	offerWords(cmd, "output", "text", "jsonl")
 	return cmd
 }
 
