@@ -57,7 +57,7 @@ func TestCompletionInBash(t *testing.T) {
 		screen.run(t, "send-keys", "-l", "service_manager "+test.typed)
 		screen.run(t, "send-keys", "Tab")
 		screen.run(t, "send-keys", "-l", "|")
-		screen.await(t, `(?m)^> service_manager ` + regexp.QuoteMeta(test.completed) + `\|$`)
+		screen.await(t, `(?m)^> service_manager `+regexp.QuoteMeta(test.completed)+`\|$`)
 		screen.run(t, "send-keys", "C-u")
 		screen.run(t, "send-keys", "C-l")
 		screen.await(t, `^>\n`)
