@@ -33,8 +33,9 @@ type logsFlags struct {
 func (a *app) logsCommand() *cobra.Command {
 	var flags logsFlags
 	cmd := &cobra.Command{
-		Use:   "logs [flags] UNIT SELECTOR…|--all",
-		Short: "Show the log of a unit on hosts, merged by time",
+		Use:        "logs [flags] UNIT SELECTOR…|--all",
+		Short:      "Show the log of a unit on hosts, merged by time",
+		SuggestFor: []string{"journal", "journalctl"},
 		Long: `Logs reads the journal of a unit on the selected hosts and prints its lines oldest first, with the
 host in front: the last 10 of each host, or all since --since. With -f those that come follow, until
 Ctrl-C; a host that was away has what it logged meanwhile shown late. Nothing is left running on the hosts.
@@ -65,7 +66,7 @@ Exit codes: 0 all journals were read, or Ctrl-C; 2 one could not be read; 3 usag
 			if len(args) == 0 {
 				return failed(exitUsage, errors.New("logs wants a unit, then hosts, as in: service_manager logs nginx.service @web"))
 			}
-			return a.logs(cmd.Context(), args[0], args[1:], flags)
+			return a.unlessSwapped(a.logs(cmd.Context(), args[0], args[1:], flags), cmd, args)
 		},
 	}
 	cmd.Flags().BoolVar(&flags.all, "all", false, "of all hosts of the inventory")

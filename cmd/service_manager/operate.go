@@ -68,13 +68,7 @@ read, or did not allow it; 3 usage or inventory error. If several, the highest.`
 			if len(args) == 0 {
 				return failed(exitUsage, fmt.Errorf("%s wants a unit, then hosts, as in: service_manager %[1]s nginx.service @web", name))
 			}
-			err := a.operate(cmd.Context(), verb, args[0], args[1:], flags)
-			if exitOf(err) == exitUsage {
-				if swapped := a.swapped(verb, args); swapped != nil {
-					return swapped
-				}
-			}
-			return err
+			return a.unlessSwapped(a.operate(cmd.Context(), verb, args[0], args[1:], flags), cmd, args)
 		},
 	}
 	cmd.Flags().BoolVar(&flags.all, "all", false, "on all hosts of the inventory")

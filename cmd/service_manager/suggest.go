@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"service_manager/hosts/systemctl"
 	"service_manager/inventory"
 )
 
@@ -90,14 +89,14 @@ func explainSelectors(err error, inv *inventory.Inventory, selectors []string) e
 	return err
 }
 
-// swapped says that hosts stand before the unit, if they do.
-func (a *app) swapped(verb systemctl.Verb, args []string) error {
+// unlessSwapped is err or, if hosts stand before the unit, what says so.
+func (a *app) unlessSwapped(err error, cmd *cobra.Command, args []string) error {
 	last := len(args) - 1
-	if last < 1 || !a.areSwapped(args[:last], args[last]) {
-		return nil
+	if last < 1 || exitOf(err) != exitUsage || !a.areSwapped(args[:last], args[last]) {
+		return err
 	}
 	return failed(exitUsage, fmt.Errorf("the unit comes first, then the hosts; did you mean: service_manager %s %s",
-		verb, a.selectorOf(nil)(append(args[last:], args[:last]...))))
+		cmd.Name(), a.selectorOf(nil)(append(args[last:], args[:last]...))))
 }
 
 // areSwapped reports whether hosts could only be selectors, and unit a unit.
