@@ -48,7 +48,7 @@ refuses; later it is waited for; 5 too few open files, or other trouble of its o
   service_manager demo --hosts 1000
   service_manager demo --once -o jsonl | jq -r '.routing_key'
   service_manager demo --hosts 100 --broker amqp://guest:guest@localhost:5672/`,
-		Args: cobra.NoArgs,
+		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.demo(cmd.Context(), flags)
 		},
