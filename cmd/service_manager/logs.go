@@ -54,8 +54,8 @@ host if there are several.
 On a host the account reads what journalctl shows it. Where that is nothing, it has to be in the group
 systemd-journal, and what to run is printed.
 
-Exit codes: 0 all journals were read, or Ctrl-C; 2 one could not be read; 3 usage or inventory error;
-5 trouble with stdout.`,
+Exit codes: 0 all journals were read, with -f until Ctrl-C; 2 one could not be read; 3 usage or
+inventory error; 5 trouble with stdout.`,
 		Example: `  service_manager logs nginx @web
   service_manager logs -f nginx @web
   service_manager logs -p err --since 2h mount_controller --all
@@ -246,6 +246,8 @@ func (a *app) concludeLogs(r *logReader, out *logWriter, unit string, interrupte
 	troubled := r.troubled()
 	tellLogTroubles(a.stderr, troubled)
 	switch {
+	case interrupted && !r.query.Follow:
+		return failed(exitHost, errors.New("interrupted: this is not all"))
 	case len(troubled) > 0:
 		return failed(exitHost, nil)
 	case out.lines == 0 && !interrupted:
