@@ -19,6 +19,9 @@
 // Operators' commands change a host as they would a real one, at once: without sudo, but on the hosts of the group cache, which want
 // it. On the first host certbot.service fails whenever it is started.
 //
+// Each host has a journal, which is made up when it is read: of what has happened to its units, in the words of systemd, and of what the
+// services log, which depends on the seed and the time only. The account on the last host of the group db may not read it.
+//
 // A test that must know what happened has a steady fleet and changes it by command: see [Fleet.StartUnit] and what is beside it.
 //
 // An outage is noticed when a poll or a connection arrives in it. A host that no one asks during an outage keeps its

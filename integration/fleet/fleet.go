@@ -45,7 +45,7 @@ type Fleet struct {
 	served    func(hostName string, version int, asked time.Time)
 	ctx       context.Context //nolint:containedctx // It is the fleet's lifetime, which no caller has.
 	stop      context.CancelFunc
-	returning conc.WaitGroup // hosts that are away
+	returning conc.WaitGroup // hosts that are away, and the ends of standard inputs
 	buffers   sync.Pool      // of *[]byte, for answers
 }
 
@@ -102,7 +102,9 @@ func newHosts(config Config, groups *[roleCount]group, start time.Time) []*host 
 	all := make([]*host, 0, config.Hosts)
 	for role := range groups {
 		for number := range counts[role] {
-			all = append(all, newHost(config, &groups[role], len(all), number+1, width, start))
+			h := newHost(config, &groups[role], len(all), number+1, width, start)
+			h.mute = role == roleDB && number == counts[role]-1
+			all = append(all, h)
 		}
 	}
 	return all

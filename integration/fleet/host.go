@@ -37,9 +37,13 @@ type host struct {
 
 	reachableUntil time.Time // no outage before
 
-	booted time.Time
-	bootID string
-	units  []*unit
+	booted       time.Time
+	bootID       string
+	formerBootID string
+	units        []*unit
+
+	voiceSeed uint64
+	mute      bool // its account may not read the journal
 
 	turn       int       // in the rotation of incidents
 	incidentAt time.Time // the next one
@@ -62,6 +66,8 @@ func newHost(config Config, g *group, index, number, width int, start time.Time)
 		ease:    max(1, int(config.Pace/busyPace)),
 		start:   start,
 		turn:    firstTurn(index),
+
+		voiceSeed: scramble(config.Seed, uint64(index), 2), //nolint:gosec // G115: not negative.
 
 		reachableUntil: start.Add(time.Duration(config.Hosts) * 10 * time.Millisecond),
 	}
@@ -208,7 +214,7 @@ func (h *host) goOut(at time.Time) {
 	case rebooting:
 		h.until = at.Add(h.between(12*time.Second, 20*time.Second))
 		for _, u := range h.units {
-			u.reset()
+			u.reset(at)
 		}
 	default:
 		h.until = at.Add(h.between(8*time.Second, 16*time.Second))
@@ -225,11 +231,11 @@ func (h *host) comeBack(at time.Time) {
 
 // boot starts the kernel.
 func (h *host) boot(at time.Time) {
-	h.booted = at
+	h.booted, h.formerBootID = at, h.bootID
 	id := h.id()
 	h.bootID = id[:8] + "-" + id[8:12] + "-4" + id[13:16] + "-a" + id[17:20] + "-" + id[20:]
 	for _, u := range h.units {
-		u.reset()
+		u.reset(at)
 	}
 }
 

@@ -25,6 +25,8 @@ type spec struct {
 	every    time.Duration // of a timer
 	calendar bool          // OnCalendar=, else OnUnitInactiveSec=
 
+	voice voice
+
 	typicalMemory uint64 // bytes
 	typicalTasks  uint64
 	typicalCPU    float64 // in cores
@@ -91,12 +93,18 @@ func groups() [roleCount]group {
 		name: "mount_controller.service", description: "Mount controller", restartAfter: 3 * time.Second,
 		statusText: "3 volumes mounted", typicalMemory: 24 * mib, typicalTasks: 7, typicalCPU: 0.004,
 	})
-	return [roleCount]group{
+	all := [roleCount]group{
 		roleWeb:    {"web", byPolkit, append([]*spec{mountController}, webSpecs()...)},
 		roleDB:     {"db", byPolkit, append([]*spec{mountController}, dbSpecs()...)},
 		roleCache:  {"cache", bySudo, append([]*spec{mountController}, cacheSpecs()...)},
 		roleWorker: {"worker", byNoSudo, append([]*spec{mountController}, workerSpecs()...)},
 	}
+	for _, g := range all {
+		for _, s := range g.specs {
+			s.voice = voiceOf(s.name)
+		}
+	}
+	return all
 }
 
 // certbot is the unit that has failed on the first host of a fleet.

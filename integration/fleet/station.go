@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"service_manager/hosts/journalctl"
 	"service_manager/hosts/sshtest"
 	"service_manager/hosts/systemctl"
 )
@@ -31,7 +32,7 @@ func (s *station) start(userKey ssh.PublicKey) error {
 	s.mu.Lock() // A stranger may connect before the server is known.
 	defer s.mu.Unlock()
 	var err error
-	s.server, err = sshtest.Start(sshtest.Config{UserKey: userKey, Exec: s.exec, Greet: s.greet})
+	s.server, err = sshtest.Start(sshtest.Config{UserKey: userKey, Interact: s.exec, Greet: s.greet})
 	return err
 }
 
@@ -40,10 +41,13 @@ func (s *station) greet(ctx context.Context, _ net.Conn) bool {
 	return s.await(ctx, func(time.Time) {})
 }
 
-// exec is the login shell of the host: an account that can do nothing but report status and operate units.
-func (s *station) exec(ctx context.Context, command string, stdout, stderr io.Writer) int {
+// exec is the login shell of the host: an account that can do nothing but report status, operate units and read the journal.
+func (s *station) exec(ctx context.Context, command string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if operation, err := systemctl.ParseOperation(command); err == nil {
 		return s.operate(ctx, operation, stderr)
+	}
+	if query, err := journalctl.ParseCommand(command); err == nil {
+		return s.readJournal(ctx, query, stdin, stdout, stderr)
 	}
 	request, err := systemctl.ParseCommand(command)
 	if err != nil {

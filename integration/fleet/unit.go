@@ -104,6 +104,8 @@ type unit struct {
 	crashes int           // how often it is still going to crash right after its start
 	pause   time.Duration // from the end of a stop to the next start
 
+	history []transition
+
 	nextElapse  time.Time // of a timer
 	lastTrigger time.Time
 }
@@ -114,15 +116,19 @@ func (u *unit) then(s step, at time.Time) { u.step, u.due = s, at }
 // calm says whether u runs as it should and nothing is going on with it.
 func (u *unit) calm() bool { return u.kind == service && u.step == rest && u.sub == subRunning }
 
-// reset makes u what it is right after boot.
-func (u *unit) reset() {
-	*u = unit{spec: u.spec, partner: u.partner, phase: u.phase, delay: u.delay, sub: subDead, result: "success"}
+// reset makes u what it is right after boot, at that moment.
+func (u *unit) reset(at time.Time) {
+	if u.sub != "" && u.sub != subDead {
+		u.remember(at, subDead, true)
+	}
+	*u = unit{history: u.history, spec: u.spec, partner: u.partner, phase: u.phase, delay: u.delay, sub: subDead, result: "success"}
 }
 
 // enter changes the substate and keeps the books as unit_notify in systemd's src/core/unit.c does.
 func (u *unit) enter(at time.Time, sub string) {
 	isUp := func(state string) bool { return state == active || state == reloading }
 	before, after := activeState(u.sub), activeState(sub)
+	u.remember(at, sub, false)
 	u.sub = sub
 	u.stateChange = at
 	switch {
