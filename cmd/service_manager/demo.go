@@ -32,6 +32,8 @@ func (a *app) demoCommand() *cobra.Command {
 key, and collects from them as run would: the same connections, command, parser and messages. Only
 what the hosts answer is made up; now and then a unit fails or restarts, or a host goes away.
 
+Their journals are made up, too, and readable but on the last host of the group db.
+
 Which commands to try on them from another terminal it prints at the start, with the inventory to
 use; what they change is seen here, too. The inventory and its key are removed at the end.
 

@@ -134,6 +134,8 @@ func triable(inv *inventory.Inventory) []string {
 		"status --watch",
 		"restart nginx @web",
 		"restart certbot " + inv.Hosts[web].Name,
+		"logs certbot " + inv.Hosts[web].Name,
+		"logs -f nginx @web",
 	}
 	if len(inv.Broker.URLs) > 0 { // From the file, which no one else can read, so that no password is seen.
 		all = append(all, "tail 'event.#'")

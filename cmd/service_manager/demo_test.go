@@ -150,6 +150,8 @@ func TestCommandsOfTheDemo(t *testing.T) {
 			[]int{1},
 			[]string{publish.UnitFailed, "web-01", "certbot.service"},
 		},
+		{`^service_manager logs certbot web-01 -i '`, "", `(?m)^web-01 .*systemd\[1\]: Failed to start certbot\.service - Certbot\.$`, []int{0}, nil},
+		{`^service_manager logs -f nginx @web -i '`, " | head -n 20", `(?m)^web-01 .*nginx\[\d+\]: `, []int{0}, nil},
 	} {
 		printed, code := d.try(t, test.command, test.more)
 		if !regexp.MustCompile(test.prints).MatchString(printed) || !slices.Contains(test.codes, code) {
