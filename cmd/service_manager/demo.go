@@ -42,7 +42,7 @@ events a second. Else messages go to stdout as JSON lines, as run --dry-run prin
 line per interval to stderr. With --broker they are published, too, for tail and consumers of your own.
 
 A host takes four open files while another command reads it, too: of thousands, raise the limit
-(ulimit -n) where demo says so. Up to 1,000 hosts are read every 2 s, more every 10 s.
+(ulimit -n) where demo says so. Up to 100 hosts are read every 2 s, up to 1,000 every 5 s, more every 10 s.
 
 Exit codes: 0 after Ctrl-C, or all hosts were read; 3 usage error; 4 no broker at the start, or it
 refuses; later it is waited for; 5 too few open files, or other trouble of its own.`,
@@ -85,6 +85,10 @@ func (a *app) demo(ctx context.Context, flags demoFlags) error {
 		}
 	}
 	d.log = d.app.logger(slog.LevelWarn)
+	d.pollLog = d.log
+	if flags.format == "text" {
+		d.pollLog = d.app.logger(slog.LevelError) // What it warns of is an event.
+	}
 	defer d.footer.end()
 	return d.run(ctx)
 }
@@ -96,7 +100,8 @@ type demo struct {
 	footer *footer // nil where stdout is no terminal
 	feed   *feed
 	seen   tally
-	log    *slog.Logger
+
+	log, pollLog *slog.Logger
 }
 
 func (d *demo) run(ctx context.Context) error {
@@ -121,7 +126,7 @@ func (d *demo) run(ctx context.Context) error {
 	if err != nil {
 		return failed(exitOwn, err)
 	}
-	p := pipeline{inventory: inv, hosts: inv.Hosts, sender: sender, observe: d.seen.observe, log: d.log}
+	p := pipeline{inventory: inv, hosts: inv.Hosts, sender: sender, observe: d.seen.observe, log: d.pollLog}
 	if d.flags.once {
 		return d.sweep(ctx, p)
 	}

@@ -50,9 +50,6 @@ type (
 	}
 )
 
-// manyHosts are more than one machine reads every 2 s, and still plays at the same time.
-const manyHosts = 1000
-
 // writeFiles writes the user key, known_hosts and the inventory, and returns the path of the last.
 func writeFiles(config Config, privateKey []byte, stations []*station) (string, error) {
 	dir, err := filepath.Abs(config.Dir)
@@ -86,14 +83,18 @@ func writeFiles(config Config, privateKey []byte, stations []*station) (string, 
 	return path, nil
 }
 
+// newInventoryFile has intervals that leave one machine room to play the hosts, too, and other programs to read them beside the first.
 func newInventoryFile(broker, identity, known string, stations []*station) inventoryFile {
 	file := inventoryFile{
 		Collector: inventoryCollector{Name: "demo", Interval: "2s"},
 		SSH:       inventorySSH{User: "monitor", IdentityFile: identity, KnownHosts: []string{known}},
 		Groups:    make(map[string]inventoryGroup),
 	}
-	if len(stations) > manyHosts {
+	switch {
+	case len(stations) > 1000:
 		file.Collector.Interval = "10s"
+	case len(stations) > 100:
+		file.Collector.Interval = "5s"
 	}
 	if broker != "" {
 		file.Broker = &inventoryBroker{URL: strings.ReplaceAll(broker, "$", "%24")} // Which stands for a variable there.
