@@ -130,15 +130,24 @@ type loggedEntry struct {
 	Priority   *int    `json:"priority"` // 0 to 7, as in syslog
 	Message    string  `json:"message"`
 	Cut        bool    `json:"message_cut"`
-	BootID     *string `json:"boot_id"`
+	BootID     *string `json:"boot_id"` // as in a status
 	Cursor     string  `json:"cursor"`
+}
+
+// bootID is one as the kernel and a status write it, which the journal writes without dashes.
+func bootID(id string) string {
+	const digits = 32
+	if len(id) != digits {
+		return id
+	}
+	return id[:8] + "-" + id[8:12] + "-" + id[12:16] + "-" + id[16:20] + "-" + id[20:]
 }
 
 func (w *logWriter) json(l logLine) error {
 	e := l.entry
 	entry := loggedEntry{
 		Host: l.host, Time: e.Time.UTC().Format("2006-01-02T15:04:05.000000Z07:00"), Unit: known(e.Unit), Identifier: known(e.Identifier),
-		Message: e.Message, Cut: e.Cut, BootID: known(e.BootID), Cursor: e.Cursor,
+		Message: e.Message, Cut: e.Cut, BootID: known(bootID(e.BootID)), Cursor: e.Cursor,
 	}
 	if pid, err := strconv.Atoi(e.PID); err == nil {
 		entry.PID = &pid

@@ -130,7 +130,8 @@ func (h *host) complete(e logged) journalctl.Entry {
 		e.BootID = h.formerBootID
 	}
 	e.Time = time.UnixMicro(e.at)
-	e.Cursor = fmt.Sprintf("s=%032x;i=%x;b=%s;m=%x;t=%x;x=%x", h.voiceSeed, e.order, strings.ReplaceAll(e.BootID, "-", ""), e.at, e.at,
+	e.BootID = strings.ReplaceAll(e.BootID, "-", "") // As the journal writes it.
+	e.Cursor = fmt.Sprintf("s=%032x;i=%x;b=%s;m=%x;t=%x;x=%x", h.voiceSeed, e.order, e.BootID, e.at, e.at,
 		scramble(h.voiceSeed, uint64(e.at), uint64(e.order))) //nolint:gosec // G115: bits.
 	return e.Entry
 }
