@@ -105,8 +105,9 @@ func (h *host) journal(q journalctl.Query, from, to int64) []journalctl.Entry {
 		after = parseCursor(q.After)
 	}
 	low, high := priorities(q.Priority)
+	isGlob := strings.ContainsAny(q.Unit, "*?[") // Matching one costs more than all the rest.
 	for i, u := range h.units {
-		if !systemctl.MatchGlob(q.Unit, u.name) && q.Unit != u.alias {
+		if q.Unit != u.name && q.Unit != u.alias && (!isGlob || !systemctl.MatchGlob(q.Unit, u.name)) {
 			continue
 		}
 		for _, e := range h.entries(u, i, from, to) {
