@@ -89,6 +89,16 @@ func (f *Fleet) Return(hostName string) (HostState, error) {
 	})
 }
 
+// Freeze lets a host hang for good, as one does whose kernel has stopped but for TCP: connections stand and are accepted, and nothing is
+// answered.
+func (f *Fleet) Freeze(hostName string) (HostState, error) {
+	const forEver = 100 * 365 * 24 * time.Hour
+	return f.command(hostName, func(s *station, at time.Time) error {
+		s.host.out, s.host.until = frozen, at.Add(forEver)
+		return nil
+	})
+}
+
 // States is what all hosts are now.
 func (f *Fleet) States() []HostState {
 	states := make([]HostState, 0, len(f.stations))

@@ -107,6 +107,37 @@ func TestCommandsChangeAHostAtOnce(t *testing.T) {
 	}
 }
 
+// A host that froze keeps its connection, and answers neither on it nor on a new one.
+func TestFreeze(t *testing.T) {
+	f, inv := startFleet(t, Config{Hosts: 1})
+	pool, h := newPool(t), inv.Hosts[0]
+	if _, err := read(t.Context(), pool, h); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Freeze(h.Name); err != nil {
+		t.Fatal(err)
+	}
+	h.Timeout, h.ConnectTimeout = 200*time.Millisecond, 200*time.Millisecond
+	if _, err := pool.Poll(t.Context(), h); hosts.OutcomeOf(err) != hosts.Timeout || !pool.Connected(h.Name) {
+		t.Errorf("on the standing connection: outcome %q, error %v", hosts.OutcomeOf(err), err)
+	}
+	if err := newPool(t).Connect(t.Context(), h); hosts.OutcomeOf(err) != hosts.Timeout {
+		t.Errorf("on a new connection: outcome %q, error %v", hosts.OutcomeOf(err), err)
+	}
+}
+
+func TestLatency(t *testing.T) {
+	const latency = 100 * time.Millisecond
+	_, inv := startFleet(t, Config{Hosts: 1, Steady: true, Latency: latency})
+	s, err := read(t.Context(), newPool(t), inv.Hosts[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Took < latency {
+		t.Errorf("an answer took %v, want %v or more", s.Took, latency)
+	}
+}
+
 func TestCommandsRefuse(t *testing.T) {
 	f, inv := startFleet(t, Config{Hosts: 2, Steady: true})
 	for _, target := range [][2]string{

@@ -33,6 +33,8 @@ type Config struct {
 	Broker string
 	// Started, where set, is called after each host that has been started.
 	Started func()
+	// Latency is how long each answer takes.
+	Latency time.Duration
 	// Served, where set, is called when an answer to a poll has been written to the last byte: with the version that the host had
 	// (see HostState), and when the poll came in. It is called by many goroutines.
 	Served func(hostName string, version int, asked time.Time)
@@ -43,6 +45,7 @@ type Fleet struct {
 	inventory string
 	stations  []*station
 	served    func(hostName string, version int, asked time.Time)
+	latency   time.Duration
 	ctx       context.Context //nolint:containedctx // It is the fleet's lifetime, which no caller has.
 	stop      context.CancelFunc
 	returning conc.WaitGroup // hosts that are away, and the ends of standard inputs
@@ -54,15 +57,15 @@ func Start(config Config) (*Fleet, error) {
 	switch {
 	case config.Dir == "":
 		return nil, errors.New("fleet: no folder for its files")
-	case config.Hosts < 0 || config.Pace < 0:
-		return nil, fmt.Errorf("fleet: %d hosts, an incident every %v: not possible", config.Hosts, config.Pace)
+	case config.Hosts < 0 || config.Pace < 0 || config.Latency < 0:
+		return nil, fmt.Errorf("fleet: %d hosts, an incident every %v, answers that take %v: not possible", config.Hosts, config.Pace, config.Latency)
 	}
 	config.Hosts = cmp.Or(config.Hosts, 5)
 	config.Seed = cmp.Or(config.Seed, rand.Uint64()) //nolint:gosec // G404: not a secret.
 	config.Pace = cmp.Or(config.Pace, paceOf(config.Hosts))
 
 	ctx, stop := context.WithCancel(context.Background())
-	f := &Fleet{ctx: ctx, stop: stop, served: config.Served}
+	f := &Fleet{ctx: ctx, stop: stop, served: config.Served, latency: config.Latency}
 	if err := f.start(config); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("fleet: %w", err)

@@ -61,7 +61,7 @@ func (s *station) exec(ctx context.Context, command string, stdin io.Reader, std
 		version = s.host.version
 		*buffer = s.host.answer((*buffer)[:0], request, now)
 	})
-	if !answered {
+	if !answered || !pause(ctx, s.fleet.latency) {
 		return -1
 	}
 	if _, err := stdout.Write(*buffer); err != nil {
@@ -92,13 +92,24 @@ func (s *station) await(ctx context.Context, do func(now time.Time)) bool {
 		if thaw == 0 {
 			return ok
 		}
-		timer := time.NewTimer(thaw)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if !pause(ctx, thaw) {
 			return false
-		case <-timer.C:
 		}
+	}
+}
+
+// pause waits for d, and reports false if ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	if d == 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }
 
