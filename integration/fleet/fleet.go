@@ -19,6 +19,8 @@ import (
 type Config struct {
 	// Hosts is how many hosts there are. 0 means 5.
 	Hosts int
+	// After is how many hosts of each group another fleet has, whose names then go before those of this one.
+	After int
 	// Seed makes the course of events repeatable; the times of day are those of the start. 0 means a random one.
 	Seed uint64
 	// Dir is where the user key, known_hosts and inventory.toml are written, readable for their owner only. It is made if
@@ -57,8 +59,9 @@ func Start(config Config) (*Fleet, error) {
 	switch {
 	case config.Dir == "":
 		return nil, errors.New("fleet: no folder for its files")
-	case config.Hosts < 0 || config.Pace < 0 || config.Latency < 0:
-		return nil, fmt.Errorf("fleet: %d hosts, an incident every %v, answers that take %v: not possible", config.Hosts, config.Pace, config.Latency)
+	case config.Hosts < 0 || config.After < 0 || config.Pace < 0 || config.Latency < 0:
+		return nil, fmt.Errorf("fleet: %d hosts after %d, an incident every %v, answers that take %v: not possible",
+			config.Hosts, config.After, config.Pace, config.Latency)
 	}
 	config.Hosts = cmp.Or(config.Hosts, 5)
 	config.Seed = cmp.Or(config.Seed, rand.Uint64()) //nolint:gosec // G404: not a secret.
@@ -105,7 +108,7 @@ func newHosts(config Config, groups *[roleCount]group, start time.Time) []*host 
 	all := make([]*host, 0, config.Hosts)
 	for role := range groups {
 		for number := range counts[role] {
-			h := newHost(config, &groups[role], len(all), number+1, width, start)
+			h := newHost(config, &groups[role], len(all), config.After+number+1, width, start)
 			h.mute = role == roleDB && number == counts[role]-1
 			all = append(all, h)
 		}

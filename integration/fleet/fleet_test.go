@@ -68,6 +68,7 @@ func TestStartRefuses(t *testing.T) {
 		"no folder":            {},
 		"fewer than no hosts":  {Hosts: -1, Dir: t.TempDir()},
 		"a pace into the past": {Pace: -1, Dir: t.TempDir()},
+		"after a deficit":      {After: -1, Dir: t.TempDir()},
 		"a latency below 0":    {Latency: -1, Dir: t.TempDir()},
 		"a file as folder":     {Dir: file},
 	} {

@@ -232,6 +232,9 @@ func TestNames(t *testing.T) {
 	if last := simulate(Config{Hosts: 1000})[0].name; last != "web-001" {
 		t.Errorf("the first of 1,000 hosts is %s, want web-001", last)
 	}
+	if next := simulate(Config{Hosts: 7, After: 120})[0].name; next != "web-121" {
+		t.Errorf("the first after 120 is %s, want web-121", next)
+	}
 }
 
 // What a host does must not depend on when it is asked.
