@@ -23,11 +23,20 @@ type Sizes struct {
 	Committers []int // That commit at a time.
 	States     int   // In a state file that is opened.
 	Waiting    int   // Events in another one.
+
+	Fleets    []int           // Simulated hosts that are polled.
+	Interval  time.Duration   // From one poll of such a host to its next.
+	Changing  int             // Simulated hosts on which something changes that is waited for,
+	Intervals []time.Duration // at each of these.
 }
 
 // FullSizes are those that the tables are about.
 func FullSizes() Sizes {
-	return Sizes{Hosts: []int{100, 1000}, Committers: []int{1, 100, 1000}, States: 10_000, Waiting: 200_000}
+	return Sizes{
+		Hosts: []int{100, 1000}, Committers: []int{1, 100, 1000}, States: 10_000, Waiting: 200_000,
+		Fleets: []int{1000, 5000, 10_000}, Interval: 10 * time.Second,
+		Changing: 200, Intervals: []time.Duration{time.Second, 5 * time.Second, 10 * time.Second},
+	}
 }
 
 // spread has n workers call do again and again for a time, each with 0, 1, 2 and so on, and returns how many calls there were. It

@@ -6,6 +6,11 @@
 //	events      commit ─▶ take ─▶ confirm ─▶ deletion, by many hosts           floor: the same, which stores nothing
 //	commits     a host's state and an event, by many committers                floors: bbolt, a transaction each or shared
 //	opens       outbox.Open, with many states or many events that wait         floor: bbolt, every value read once
+//	fleet       the whole program, with simulated hosts and a consumer          beside it: what the simulated hosts cost
+//	latency     from a change on a host to its event at a consumer              floor: a part of the interval
+//
+// The last two run the binary itself, as `service_manager run` with its HTTP server and --pprof, and the simulated hosts of fleet in processes
+// of their own, so that what each costs is apart; they need /proc.
 //
 // `make bench` runs them with a broker of its own and prints a table of each, with the design's target where there is one. RESULTS.md has
 // those of one machine. A small run is among the integration tests, which assert that it works and never how fast.

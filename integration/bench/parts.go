@@ -19,6 +19,8 @@ func Parts() []Part {
 		{Name: "events", NeedsBroker: true, measure: Run.events},
 		{Name: "commits", measure: Run.commits},
 		{Name: "opens", measure: Run.opens},
+		{Name: "fleet", NeedsBroker: true, measure: Run.fleet},
+		{Name: "latency", NeedsBroker: true, measure: Run.latency},
 	}
 }
 

@@ -23,13 +23,17 @@ type Load struct {
 
 // A Row is one quantity.
 type Row struct {
-	Case    string  `json:"case"`
-	Unit    string  `json:"unit"`
-	Ours    Sample  `json:"ours"`
-	Floor   string  `json:"floor"` // Whose FloorIs is.
-	FloorIs Sample  `json:"floor_is"`
-	Ratio   Sample  `json:"ratio"`              // Of Ours to FloorIs, round by round.
-	AtLeast float64 `json:"at_least,omitempty"` // The design's target for Ours; 0 is none.
+	Case    string `json:"case"`
+	Unit    string `json:"unit"`
+	Ours    Sample `json:"ours"`
+	Floor   string `json:"floor"` // Whose FloorIs is; empty where there is none to compare with.
+	FloorIs Sample `json:"floor_is"`
+	Ratio   Sample `json:"ratio"` // Of Ours to FloorIs, round by round; none where FloorIs is 0.
+
+	// The design's targets for Ours and for Ratio; 0 is none.
+	AtLeast     float64  `json:"at_least,omitempty"`
+	RatioAtMost float64  `json:"ratio_at_most,omitempty"`
+	AtMost      *float64 `json:"at_most,omitempty"` // For Ours; nil is none.
 }
 
 // A Sample is what was measured in each round.
@@ -40,7 +44,16 @@ type Sample struct {
 
 // with is the row with one more round.
 func (r Row) with(ours, floor float64) Row {
-	r.Ours, r.FloorIs, r.Ratio = r.Ours.with(ours), r.FloorIs.with(floor), r.Ratio.with(ours/floor)
+	r.Ours, r.FloorIs = r.Ours.with(ours), r.FloorIs.with(floor)
+	if floor != 0 {
+		r.Ratio = r.Ratio.with(ours / floor)
+	}
+	return r
+}
+
+// alone is the row with one more round of a quantity that is compared with nothing.
+func (r Row) alone(ours float64) Row {
+	r.Ours = r.Ours.with(ours)
 	return r
 }
 
@@ -54,7 +67,10 @@ func (s Sample) with(v float64) Sample {
 
 // String is the median and, in parentheses, the least and the greatest.
 func (s Sample) String() string {
-	if len(s.Rounds) < 2 {
+	switch len(s.Rounds) {
+	case 0:
+		return ""
+	case 1:
 		return figure(s.Median)
 	}
 	return fmt.Sprintf("%s (%s–%s)", figure(s.Median), figure(slices.Min(s.Rounds)), figure(slices.Max(s.Rounds)))
@@ -63,6 +79,8 @@ func (s Sample) String() string {
 // figure has three digits or more.
 func figure(v float64) string {
 	switch {
+	case v == 0:
+		return "0"
 	case v >= 100:
 		return fmt.Sprintf("%.0f", v)
 	case v >= 10:
@@ -76,12 +94,21 @@ func figure(v float64) string {
 // target says whether the median reaches it.
 func (r Row) target() string {
 	switch {
-	case r.AtLeast == 0:
-		return ""
-	case r.Ours.Median >= r.AtLeast:
-		return fmt.Sprintf("≥ %.0f: met", r.AtLeast)
+	case r.AtLeast != 0:
+		return fmt.Sprintf("≥ %.0f: %s", r.AtLeast, met(r.Ours.Median >= r.AtLeast))
+	case r.AtMost != nil:
+		return fmt.Sprintf("≤ %g: %s", *r.AtMost, met(r.Ours.Median <= *r.AtMost))
+	case r.RatioAtMost != 0:
+		return fmt.Sprintf("ratio ≤ %.3g: %s", r.RatioAtMost, met(r.Ratio.Median <= r.RatioAtMost))
 	}
-	return fmt.Sprintf("≥ %.0f: not met", r.AtLeast)
+	return ""
+}
+
+func met(is bool) string {
+	if is {
+		return "met"
+	}
+	return "not met"
 }
 
 // String is the table for people. Of each figure it has the median and, in parentheses, the least and the greatest of the rounds.

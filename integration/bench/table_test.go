@@ -14,7 +14,10 @@ func TestTable(t *testing.T) {
 		cost = cost.with(round[2], round[3])
 	}
 	slow := Row{Case: "no queue bound", Unit: "messages/s", Floor: "amqp091-go", AtLeast: 5000}.with(4999, 9998).with(4000, 8000)
-	table := Table{Title: "Statuses", Load: Load{Before: "0.10", After: "2.00"}, Rows: []Row{speed, cost, slow}}
+	age := Row{Case: "no floor", Unit: "s", AtMost: new(1.5)}.alone(1.25).alone(1.75)
+	late := Row{Case: "no floor", Unit: "late", AtMost: new(0.0)}.alone(1).alone(0).alone(2)
+	bare := Row{Case: "no floor", Unit: "goroutines"}.alone(0)
+	table := Table{Title: "Statuses", Load: Load{Before: "0.10", After: "2.00"}, Rows: []Row{speed, cost, slow, age, late, bare}}
 	want := `Statuses
 load average 0.10 before, 2.00 after
 
@@ -22,6 +25,9 @@ case            unit            ours              floor       its figure        
 quorum queue    messages/s      5000 (4900–6100)  amqp091-go  10000 (4900–12200)  0.500 (0.500–1.00)   ≥ 5000: met
                 CPU µs/message  30.0 (12.3–40.0)  amqp091-go  9.88 (0.123–20.0)   1.50 (1.25–324)
 no queue bound  messages/s      4500 (4000–4999)  amqp091-go  8999 (8000–9998)    0.500 (0.500–0.500)  ≥ 5000: not met
+no floor        s               1.50 (1.25–1.75)                                                       ≤ 1.5: met
+                late            1.00 (0–2.00)                                                          ≤ 0: not met
+                goroutines      0
 `
 	if diff := cmp.Diff(want, table.String()); diff != "" {
 		t.Error("the table (-want +got):\n" + diff)

@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -51,18 +52,36 @@ func parse(args []string) (options, error) {
 	}
 	fs.IntVar(&o.Rounds, "rounds", 5, "how often each thing is measured; the median counts")
 	fs.DurationVar(&o.For, "for", 2*time.Second, "how long each measurement lasts")
+	fs.DurationVar(&o.Interval, "interval", o.Interval, "of fleet: from one poll of a host to its next")
+	fs.Func("fleets", "of fleet: how many are simulated, several numbers with commas between (default 1000,5000,10000)", func(text string) (err error) {
+		o.Fleets, err = numbers(text)
+		return err
+	})
 	fs.StringVar(&o.Broker, "broker", "", "URL of a RabbitMQ, with an account that may declare and delete (default a container of our own)")
 	fs.StringVar(&o.Dir, "dir", folder, "where state files are made and removed, on the disk to be measured")
 	fs.StringVar(&o.json, "json", filepath.Join(folder, time.Now().UTC().Format("20060102T150405Z.json")), "file to write")
 	if err := fs.Parse(args); err != nil {
 		return options{}, err
 	}
-	if o.Rounds < 1 || o.For <= 0 {
-		return options{}, errors.New("-rounds and -for must be positive")
+	if o.Rounds < 1 || o.For <= 0 || o.Interval < time.Second {
+		return options{}, errors.New("-rounds and -for must be positive, and -interval 1s or more")
 	}
 	var err error
 	o.parts, err = choose(fs.Args())
 	return o, err
+}
+
+// numbers are those between the commas, all positive.
+func numbers(text string) ([]int, error) {
+	var all []int
+	for field := range strings.SplitSeq(text, ",") {
+		n, err := strconv.Atoi(field)
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("%q is no number of simulated hosts", field)
+		}
+		all = append(all, n)
+	}
+	return all, nil
 }
 
 // names lists all benchmarks.
