@@ -46,8 +46,7 @@ func (s scene) String() string {
 // isPlain says that nothing is the matter.
 func (s scene) isPlain() bool { return s.latency == 0 && s.frozen == 0 && s.gone == 0 }
 
-// changesPerSecond is on how many hosts a service crashes and is restarted: each tenth of an hour on each. Beside that, what the timers of
-// the simulated hosts start ends again, once a minute or two on about half of them.
+// changesPerSecond is on how many hosts a service crashes and is restarted: each tenth of an hour on each, on average. Little else changes.
 func (s scene) changesPerSecond() float64 { return float64(s.hosts) / 360 }
 
 // scenes are all fleets without trouble, the greatest also with one core, and the smallest also with trouble.

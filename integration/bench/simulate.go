@@ -17,7 +17,7 @@ import (
 const (
 	// seed makes what happens on the simulated hosts the same in each run.
 	seed = 1
-	// never is longer than any run. Incidents come by command, at a set rate; else some would take hosts away.
+	// never is longer than any run. Incidents come by command, at a set rate; else some would take hosts away. Timers are as rare then.
 	never = 1000 * time.Hour
 	// changedUnit is a service that every simulated host has.
 	changedUnit = "mount_controller.service"

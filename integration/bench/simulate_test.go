@@ -42,14 +42,17 @@ func TestSimulate(t *testing.T) {
 	defer pool.Close()
 	for _, h := range inv.Hosts {
 		outcome := hosts.OK
-		h.ConnectTimeout /= 10
+		sick := strings.Contains(strings.Join(append(frozen, gone...), " "), h.Name)
+		if sick { // The others may take their time.
+			h.ConnectTimeout /= 10
+		}
 		if err := pool.Connect(t.Context(), h); err != nil {
 			outcome = hosts.OutcomeOf(err)
 		} else if _, err := pool.Poll(t.Context(), h); err != nil {
 			t.Errorf("%s: %v", h.Name, err)
 		}
 		got[outcome]++
-		if sick := strings.Contains(strings.Join(append(frozen, gone...), " "), h.Name); sick != (outcome != hosts.OK) {
+		if sick != (outcome != hosts.OK) {
 			t.Errorf("%s: outcome %q; %v were said to hang or refuse, and %v to refuse", h.Name, outcome, frozen, gone)
 		}
 	}
