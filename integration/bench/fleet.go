@@ -75,7 +75,7 @@ func (r Run) fleet(ctx context.Context) (t Table, err error) {
 	for _, s := range r.scenes() {
 		rows, err := r.scene(ctx, programs, s)
 		if err != nil {
-			return Table{}, fmt.Errorf("%v: %w", s, err)
+			return Table{}, fmt.Errorf("%v: %w; measured before that:\n%v", s, err, t) // It took minutes.
 		}
 		t.Rows = append(t.Rows, rows...)
 	}

@@ -88,9 +88,9 @@ func join(to string, from []string, tables map[string]any) error {
 	return os.WriteFile(to, text.Bytes(), 0o600)
 }
 
-// freeAddress is one on loopback that no one listens at.
+// freeAddress is one that no one listens at, nor will connect from: it is on loopback, but not where all the others are.
 func freeAddress(ctx context.Context) (string, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.77.0.1:0")
 	if err != nil {
 		return "", err
 	}
