@@ -40,7 +40,9 @@ func (s *schedule) commit(w *watch, a account) (told bool) {
 	if s.config.Outbox == nil {
 		return false
 	}
-	log := s.config.Log.With(slog.String("host", w.host.Name))
+	complain := func(err error) {
+		s.config.Log.Error("the changes of a host cannot be told", slog.String("host", w.host.Name), slog.Any("err", err))
+	}
 	panicked := panics.Try(func() {
 		step := w.baseline.Compare(s.observation(w, a))
 		refused := false // Of which the outbox has logged why.
@@ -53,11 +55,11 @@ func (s *schedule) commit(w *watch, a account) (told bool) {
 		case refused:
 			s.stats.refused()
 		case err != nil:
-			log.Error("the changes of a host cannot be told", slog.Any("err", err))
+			complain(err)
 		}
 	})
 	if panicked != nil {
-		log.Error("the changes of a host cannot be told", slog.Any("err", panicked.AsError()))
+		complain(panicked.AsError())
 	}
 	return told
 }

@@ -68,7 +68,6 @@ func (s *schedule) repeat(w *watch, now time.Time) {
 
 // tell makes a status and hands it out.
 func (s *schedule) tell(w *watch, a account) {
-	log := s.config.Log.With(slog.String("host", w.host.Name))
 	panicked := panics.Try(func() {
 		status := s.status(w, a)
 		if s.config.Observe != nil {
@@ -79,6 +78,6 @@ func (s *schedule) tell(w *watch, a account) {
 		}
 	})
 	if panicked != nil {
-		log.Error("a status is lost", slog.Any("err", panicked.AsError()))
+		s.config.Log.Error("a status is lost", slog.String("host", w.host.Name), slog.Any("err", panicked.AsError()))
 	}
 }
