@@ -33,6 +33,11 @@ type conn struct {
 	counts    *counters
 	done      chan struct{} // closed when the connection is gone
 
+	// Of whoever has the turn of the host.
+	stream         *stream // nil when there is none
+	streamFailed   bool    // since the last command that was not of a stream
+	streamFailures int     // in a row
+
 	mu      sync.Mutex
 	served  conc.WaitGroup
 	closing bool          // served takes no more

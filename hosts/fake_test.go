@@ -97,23 +97,28 @@ func systemd(version string) func(context.Context, string, io.Writer, io.Writer)
 			fmt.Fprintln(stderr, err)
 			return 127
 		}
-		section := func(name, body string) {
-			_, _ = io.WriteString(stdout, systemctl.BeginMarker(request.Nonce, name)+body+systemctl.EndMarker(request.Nonce, name, 0))
-		}
-		section(systemctl.SectionManager, "Version="+version+"\nSystemState=running\nNFailedUnits=0\nNJobs=0\n")
-		section(systemctl.SectionBoot, "8d3f3f3c-7a1f-4a53-9d1e-2f4f5b0c9a11\n")
-		for _, group := range request.Groups {
-			var records []string
-			for _, name := range group.Units {
-				load, active, sub := "loaded", "active", "running"
-				if name == "ghost.service" {
-					load, active, sub = "not-found", "inactive", "dead"
-				}
-				records = append(records, fmt.Sprintf("Id=%s\nNames=%s\nLoadState=%s\nActiveState=%s\nSubState=%s\n", name, name, load, active, sub))
-			}
-			section(systemctl.SectionUnits, strings.Join(records, "\n"))
-		}
+		answer(request, version, stdout)
 		return 0
+	}
+}
+
+// answer is what a host with the given systemd prints.
+func answer(request systemctl.Request, version string, stdout io.Writer) {
+	section := func(name, body string) {
+		_, _ = io.WriteString(stdout, systemctl.BeginMarker(request.Nonce, name)+body+systemctl.EndMarker(request.Nonce, name, 0))
+	}
+	section(systemctl.SectionManager, "Version="+version+"\nSystemState=running\nNFailedUnits=0\nNJobs=0\n")
+	section(systemctl.SectionBoot, "8d3f3f3c-7a1f-4a53-9d1e-2f4f5b0c9a11\n")
+	for _, group := range request.Groups {
+		var records []string
+		for _, name := range group.Units {
+			load, active, sub := "loaded", "active", "running"
+			if name == "ghost.service" {
+				load, active, sub = "not-found", "inactive", "dead"
+			}
+			records = append(records, fmt.Sprintf("Id=%s\nNames=%s\nLoadState=%s\nActiveState=%s\nSubState=%s\n", name, name, load, active, sub))
+		}
+		section(systemctl.SectionUnits, strings.Join(records, "\n"))
 	}
 }
 

@@ -78,7 +78,7 @@ func (c *conn) journal(ctx context.Context, q journalctl.Query, silence time.Dur
 	defer watcher.Wait()
 	defer end(nil)
 	watcher.Go(func() { c.watchJournal(ctx, r, silence, end) })
-	out, err := c.stream(ctx, command, listener{read: r.read, hear: func(stderr string) error { return journalctl.Explain(-1, stderr) }})
+	out, err := c.follow(ctx, command, listener{read: r.read, hear: func(stderr string) error { return journalctl.Explain(-1, stderr) }})
 	return r.explain(ctx, out, err)
 }
 

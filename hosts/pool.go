@@ -218,17 +218,9 @@ func (l *link) ask(ctx context.Context, h inventory.Host) (systemctl.Answer, err
 	}
 	for {
 		query := systemctl.Query{Nonce: systemctl.NewNonce(), Units: units, Version: l.version, Limit: timeLeft(ctx) * 9 / 10}
-		command, err := query.Command()
-		if err != nil {
-			return systemctl.Answer{}, fail(CommandFailed, "%w", err)
-		}
-		out, err := l.exec(ctx, command, answerLimit(len(units)))
+		answer, err := l.put(ctx, h, query)
 		if err != nil {
 			return systemctl.Answer{}, err
-		}
-		answer, err := query.Parse(out.stdout, out.stderr)
-		if err != nil {
-			return systemctl.Answer{}, explainAnswer(out, err)
 		}
 		asked := l.version
 		l.version = answer.Manager.VersionNumber
@@ -237,6 +229,31 @@ func (l *link) ask(ctx context.Context, h inventory.Host) (systemctl.Answer, err
 			return answer, nil
 		}
 	}
+}
+
+// put asks one question, in the host's mode. The error is an [Error].
+func (l *link) put(ctx context.Context, h inventory.Host, query systemctl.Query) (systemctl.Answer, error) {
+	limit := answerLimit(len(query.Units))
+	if h.SSH.Mode == inventory.ModeStream {
+		answer, answered, err := l.askStream(ctx, query, limit)
+		if answered || err != nil {
+			return answer, err
+		}
+	}
+	command, err := query.Command()
+	if err != nil {
+		return systemctl.Answer{}, fail(CommandFailed, "%w", err)
+	}
+	out, err := l.exec(ctx, command, limit)
+	if err != nil {
+		return systemctl.Answer{}, err
+	}
+	answer, err := query.Parse(out.stdout, out.stderr)
+	if err != nil {
+		return systemctl.Answer{}, explainAnswer(out, err)
+	}
+	l.conn.streamFailed = false
+	return answer, nil
 }
 
 // sameWay reports whether a connection that was made for one host is one for the other, which the inventory may have changed since.

@@ -54,9 +54,9 @@ func (c *conn) exec(ctx context.Context, command string, limit int64) (output, e
 	return c.converse(ctx, &session{conn: c, command: command, limit: limit, ended: make(chan struct{})})
 }
 
-// stream runs command like exec, but has listen take its standard output in while it comes, for as long as that may be, and hear its
+// follow runs command like exec, but has listen take its standard output in while it comes, for as long as that may be, and hear its
 // standard error. Meanwhile its standard input stays open. Whoever listens must return when ctx ends; it may be called until then only.
-func (c *conn) stream(ctx context.Context, command string, listen listener) (output, error) {
+func (c *conn) follow(ctx context.Context, command string, listen listener) (output, error) {
 	c.transport.allow(tunnelBytes)
 	c.transport.share(true)
 	defer c.transport.share(false) // What was under way may still arrive: the bound stays for the next command to set.
@@ -67,6 +67,9 @@ func (c *conn) stream(ctx context.Context, command string, listen listener) (out
 type listener struct {
 	read func(stdout io.Reader) error
 	hear func(stderr string) error // all of it so far, up to maxStderr; an error ends the command
+
+	// converse, in place of both, has standard input too. Standard error is not read.
+	converse func(stdio io.ReadWriter) error
 }
 
 func (c *conn) converse(ctx context.Context, s *session) (output, error) {
@@ -159,6 +162,8 @@ func (s *session) converse() (output, error) {
 	if s.opened(channel) {
 		switch err = start(channel, s.command); {
 		case err != nil:
+		case s.listen != nil && s.listen.converse != nil:
+			err = s.listen.converse(channel)
 		case s.listen != nil:
 			readers.Go(func() { out.stderr, overflow = s.hear(channel) })
 			err = s.listen.read(passing{channel, s.conn.transport})

@@ -96,6 +96,9 @@ func (l *link) exec(ctx context.Context, command string, limit int64) (output, e
 	if errors.Is(err, errSessionRefused) && l.sessionEnds(ctx) {
 		out, err = l.conn.exec(ctx, command, limit)
 	}
+	if errors.Is(err, errSessionRefused) && l.conn.endStream(ctx) {
+		out, err = l.conn.exec(ctx, command, limit)
+	}
 	switch {
 	case err == nil:
 		return out, nil

@@ -55,7 +55,7 @@ Host web-* fixed
 		"/home/me/.ssh/conf.d/1": "Host web-1\nPort 1111\n", "/home/me/my hosts": "", "/run/credentials/%c": "",
 		"/home/me/keys/web-1-web-1.example.com-1111-web-me": "", "/home/me/.ssh/conf.d/2": "Host web-1\nPort 1\n",
 	})
-	base := SSH{User: "me", Port: 22, ConfigFile: "dir/ssh_config", Keepalive: 15 * time.Second}
+	base := SSH{User: "me", Port: 22, ConfigFile: "dir/ssh_config", Mode: ModeExec, Keepalive: 15 * time.Second}
 	web1 := base
 	web1.User, web1.Port, web1.HostKeyAlias = "web", 1111, "farm"
 	web1.IdentityFile, web1.CertificateFile = "/home/me/keys/web-1-web-1.example.com-1111-web-me", "/run/credentials/%c"

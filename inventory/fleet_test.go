@@ -58,7 +58,7 @@ enabled = false
 `, nil)
 	base := SSH{
 		User: "monitor", Port: 22, IdentityFile: "/home/me/.ssh/id_ed25519", KnownHosts: []string{"dir/known_hosts"}, Jump: "bastion",
-		Keepalive: 15 * time.Second,
+		Mode: "exec", Keepalive: 15 * time.Second,
 	}
 	web := base
 	web.User, web.Port = "web", 2222

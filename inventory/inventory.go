@@ -132,6 +132,8 @@ type SSH struct {
 	Jump string
 	// Become is empty or "sudo": how the operator commands get their rights.
 	Become string
+	// Mode is how the host is asked: ModeExec or ModeStream.
+	Mode string
 	// Keepalive is the time after which an idle TCP connection is probed (tcp(7), TCP_KEEPIDLE), which finds dead peers and
 	// keeps entries of NAT alive; 15 s by default, 0 for never.
 	Keepalive time.Duration

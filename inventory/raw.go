@@ -109,6 +109,7 @@ type rawSSH struct {
 	ConfigFile      text   `toml:"config_file"`
 	Jump            text   `toml:"jump"`
 	Become          text   `toml:"become"`
+	Mode            text   `toml:"mode"`
 	Keepalive       span   `toml:"keepalive"`
 }
 

@@ -34,7 +34,7 @@ type sshPlaces struct {
 
 // defaultSSH is what holds for a host of which nothing is said.
 func (p *parser) defaultSSH() sshSettings {
-	return sshSettings{SSH: SSH{User: p.cfg.User, Port: 22, Keepalive: 15 * time.Second}}
+	return sshSettings{SSH: SSH{User: p.cfg.User, Port: 22, Mode: ModeExec, Keepalive: 15 * time.Second}}
 }
 
 // ssh returns the inherited settings with one ssh table on top.
@@ -69,6 +69,9 @@ func (p *parser) ssh(s sshSettings, raw *rawSSH) sshSettings {
 		}
 	}
 	p.become(&s, raw.Become)
+	if raw.Mode.ok {
+		s.Mode = oneOf(p, raw.Mode, "mode", ModeExec, ModeStream)
+	}
 	p.sshKey(&s, raw)
 	return s
 }
@@ -95,6 +98,12 @@ func (p *parser) sshKey(s *sshSettings, raw *rawSSH) {
 		s.ConfigFile = raw.ConfigFile.v // so that hosts are not said to lack what it may say of them
 	}
 }
+
+// How a host is asked (SSH.Mode).
+const (
+	ModeExec   = "exec"   // by a command of its own for each poll
+	ModeStream = "stream" // by one command that stays, and answers each poll
+)
 
 func (p *parser) become(s *sshSettings, t text) {
 	if !t.ok {

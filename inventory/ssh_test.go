@@ -33,6 +33,7 @@ func sshKeys() map[string]struct {
 		"config_file":      {`"/a"`, `"/b"`, func(s *SSH) { s.ConfigFile = "/b" }},
 		"jump":             {`"a"`, `"u@b:22"`, func(s *SSH) { s.Jump = "u@b:22" }},
 		"become":           {`"sudo"`, `"none"`, func(s *SSH) { s.Become = "" }},
+		"mode":             {`"stream"`, `"exec"`, func(s *SSH) { s.Mode = ModeExec }},
 		"keepalive":        {`"1m"`, `"0s"`, func(s *SSH) { s.Keepalive = 0 }},
 	}
 }
@@ -55,7 +56,7 @@ func TestEveryKeyAtEveryLevel(t *testing.T) {
 	base := host(t, parse(t, all.String()+"[groups.below]\n"+hosts, nil), "h").SSH
 	want := SSH{
 		User: "a", Port: 1, IdentityFile: "/a", PassphraseFile: "/a", CertificateFile: "/a", Agent: true, KnownHosts: []string{"/a"},
-		HostKeyAlias: "a", ConfigFile: "/a", Jump: "a", Become: "sudo", Keepalive: time.Minute,
+		HostKeyAlias: "a", ConfigFile: "/a", Jump: "a", Become: "sudo", Mode: ModeStream, Keepalive: time.Minute,
 	}
 	if diff := cmp.Diff(want, base); diff != "" {
 		t.Fatalf("without overrides (-want +got):\n%s", diff)

@@ -42,24 +42,36 @@ func isNonce(text string) bool {
 // another one if the nonce or the limit is none, or if the command would be longer than 100 KiB (Linux passes at most
 // 128 KiB to a login shell as one argument).
 func (q Query) Command() (string, error) {
-	if err := checkAsking(q.Nonce, q.Limit); err != nil {
+	request, err := q.request()
+	if err != nil {
 		return "", err
+	}
+	command := request.command()
+	if len(command) > maxCommand {
+		return "", q.tooLong(len(command))
+	}
+	return command, nil
+}
+
+// request is q as the far side sees it.
+func (q Query) request() (Request, error) {
+	if err := checkAsking(q.Nonce, q.Limit); err != nil {
+		return Request{}, err
 	}
 	for _, name := range q.Units {
 		if err := CheckUnitName(name); err != nil {
-			return "", err
+			return Request{}, err
 		}
 	}
 	request := Request{Nonce: q.Nonce, Limit: q.Limit, ManagerProperties: managerProperties()}
 	for _, group := range q.groups() {
 		request.Groups = append(request.Groups, group.Group)
 	}
-	command := request.command()
-	if len(command) > maxCommand {
-		return "", fmt.Errorf("%d units make a command of %d bytes, more than %d; watch fewer units on one host",
-			len(q.Units), len(command), maxCommand)
-	}
-	return command, nil
+	return request, nil
+}
+
+func (q Query) tooLong(length int) error {
+	return fmt.Errorf("%d units make a command of %d bytes, more than %d; watch fewer units on one host", len(q.Units), length, maxCommand)
 }
 
 // checkAsking checks what every command has.

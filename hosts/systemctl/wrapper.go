@@ -33,6 +33,9 @@ func Wrapper(path string) string {
 		"@SCRIPT_END@", scriptEnd,
 		"@SHOW@", showScript,
 		"@LIST@", listScript,
+		"@STREAM_START@", streamStart,
+		"@STREAM_END@", streamEnd,
+		"@STREAM@", streamScript,
 		"@PROPERTIES@", strings.Join(known, " "),
 	).Replace(wrapper)
 }

@@ -17,6 +17,9 @@ show='@SHOW@'
 # shellcheck disable=SC2016
 list='@LIST@'
 
+# shellcheck disable=SC2016
+stream='@STREAM@'
+
 properties=' @PROPERTIES@ '
 maximum=@MAXIMUM@ # bytes
 
@@ -55,9 +58,42 @@ check_groups() {
 	done
 }
 
+# check_show NONCE NAME,NAME... [NAME,NAME.../UNIT,UNIT...]...
+check_show() {
+	[ $# -ge 2 ] || refuse 'arguments'
+	check_nonce "$1"
+	check_groups "$@"
+}
+
+check_nonce() {
+	[ ${#1} -eq 32 ] || refuse 'nonce'
+	case $1 in *[!0-9a-f]*) refuse 'nonce' ;; esac
+}
+
+# check_lines hands on what is on standard input while it is questions, a line each. A nonce alone asks the same again.
+check_lines() {
+	known=
+	while IFS= read -r arguments; do
+		[ ${#arguments} -le "$maximum" ] || refuse 'too long'
+		if [ "$known" ] && [ ${#arguments} -eq 32 ]; then
+			check_nonce "$arguments"
+		else
+			case $arguments in *[!]A-Za-z0-9:_.,/@\\*?^[\ -]*) refuse 'a character' ;; esac
+			# shellcheck disable=SC2086 # As below.
+			check_show $arguments
+			known=yes
+		fi
+		printf '%s\n' "$arguments"
+	done
+}
+
 arguments=
 command=${SSH_ORIGINAL_COMMAND-}
 [ "$command" ] || refuse 'no command'
+if [ "$command" = "@STREAM_START@$stream@STREAM_END@" ]; then
+	check_lines | sh -c "$stream" sh
+	exit
+fi
 [ ${#command} -le "$maximum" ] || refuse 'too long'
 
 # The start, byte by byte but for the limit, which is up to 999 seconds: 0.25, 7.2, 120.
@@ -82,15 +118,13 @@ case $arguments in *[!]A-Za-z0-9:_.,/@\\*?^[\ -]*) refuse 'a character' ;; esac
 case $arguments in *\\*) arguments=$(printf '%s\n' "$arguments" | sed 's/\\\(.\)/\1/g') ;; esac
 # shellcheck disable=SC2086 # It is split at spaces, and with "set -f" at nothing else.
 set -- $arguments
-[ $# -ge 2 ] || refuse 'arguments'
-[ ${#1} -eq 32 ] || refuse 'nonce'
-case $1 in *[!0-9a-f]*) refuse 'nonce' ;; esac
-
 if [ "$question" = "$list" ]; then
+	[ $# -ge 2 ] || refuse 'arguments'
+	check_nonce "$1"
 	[ $# -eq 2 ] || refuse 'arguments' # NONCE GLOB,GLOB...
 	case $2 in */*) refuse 'a glob' ;; esac
 else
-	check_groups "$@"
+	check_show "$@"
 fi
 
 exec timeout -k 1 "$limit" sh -c "$question" sh "$@"

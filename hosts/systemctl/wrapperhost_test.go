@@ -28,11 +28,12 @@ type wrapperHost struct {
 	login string   // that runs the wrapper, as an exec request would
 	shell []string // that the wrapper is run by, in place of /bin/sh
 	env   []string
+	stdin string
 }
 
 func newWrapperHost(tb testing.TB, shell ...string) wrapperHost {
 	tb.Helper()
-	h := wrapperHost{dir: tb.TempDir(), login: "sh", shell: shell}
+	h := wrapperHost{dir: tb.TempDir(), login: "sh", shell: shell, stdin: "id\n"}
 	bin := filepath.Join(h.dir, "bin")
 	if err := os.Mkdir(bin, 0o700); err != nil {
 		tb.Fatal(err)
@@ -68,7 +69,7 @@ func (h wrapperHost) run(tb testing.TB, command string, direct bool) wrapped {
 	cmd := exec.CommandContext(tb.Context(), h.login, "-c", line)
 	cmd.Dir = h.dir
 	cmd.Env = append(slices.Clone(h.env), "SSH_ORIGINAL_COMMAND="+command)
-	cmd.Stdin = strings.NewReader("id\n")
+	cmd.Stdin = strings.NewReader(h.stdin)
 	cmd.WaitDelay = 10 * time.Second
 	var stdout, stderr strings.Builder
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
