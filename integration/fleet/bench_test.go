@@ -5,7 +5,9 @@ import (
 	"slices"
 	"testing"
 
+	"service_manager/hosts"
 	"service_manager/hosts/journalctl"
+	"service_manager/inventory"
 )
 
 // What it takes to start a host, and what a host without a connection holds.
@@ -42,5 +44,33 @@ func BenchmarkFollow(b *testing.B) {
 		next := now + followEvery.Microseconds()
 		h.journal(journalctl.Query{Unit: "nginx.service"}, now, next)
 		now = next
+	}
+}
+
+// BenchmarkPoll is a poll of a simulated host, both sides in one process, in each mode.
+func BenchmarkPoll(b *testing.B) {
+	for _, mode := range []string{inventory.ModeExec, inventory.ModeStream} {
+		b.Run(mode, func(b *testing.B) {
+			f, err := Start(Config{Hosts: 1, Steady: true, Dir: b.TempDir(), Mode: mode})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer f.Close()
+			inv, err := inventory.Load(f.InventoryPath())
+			if err != nil {
+				b.Fatal(err)
+			}
+			pool := hosts.New(hosts.Config{})
+			defer pool.Close()
+			if err := pool.Connect(b.Context(), inv.Hosts[0]); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := pool.Poll(b.Context(), inv.Hosts[0]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -31,6 +31,7 @@ type (
 		User         string   `toml:"user"`
 		IdentityFile string   `toml:"identity_file"`
 		KnownHosts   []string `toml:"known_hosts"`
+		Mode         string   `toml:"mode,omitempty"`
 	}
 	inventoryGroup struct {
 		Units []string   `toml:"units"`
@@ -69,7 +70,7 @@ func writeFiles(config Config, privateKey []byte, stations []*station) (string, 
 	inventory.WriteString("# A simulated fleet. Its hosts answer while the process that wrote this runs.\n\n")
 	encoder := toml.NewEncoder(&inventory)
 	encoder.Indent = ""
-	if err := encoder.Encode(newInventoryFile(config.Broker, identity, known, stations)); err != nil {
+	if err := encoder.Encode(newInventoryFile(config, identity, known, stations)); err != nil {
 		return "", fmt.Errorf("writing the fleet's inventory: %w", err)
 	}
 	for _, file := range []struct {
@@ -84,10 +85,10 @@ func writeFiles(config Config, privateKey []byte, stations []*station) (string, 
 }
 
 // newInventoryFile has intervals that leave one machine room to play the hosts, too, and other programs to read them beside the first.
-func newInventoryFile(broker, identity, known string, stations []*station) inventoryFile {
+func newInventoryFile(config Config, identity, known string, stations []*station) inventoryFile {
 	file := inventoryFile{
 		Collector: inventoryCollector{Name: "demo", Interval: "2s"},
-		SSH:       inventorySSH{User: "monitor", IdentityFile: identity, KnownHosts: []string{known}},
+		SSH:       inventorySSH{User: "monitor", IdentityFile: identity, KnownHosts: []string{known}, Mode: config.Mode},
 		Groups:    make(map[string]inventoryGroup),
 	}
 	switch {
@@ -96,8 +97,8 @@ func newInventoryFile(broker, identity, known string, stations []*station) inven
 	case len(stations) > 100:
 		file.Collector.Interval = "5s"
 	}
-	if broker != "" {
-		file.Broker = &inventoryBroker{URL: strings.ReplaceAll(broker, "$", "%24")} // Which stands for a variable there.
+	if config.Broker != "" {
+		file.Broker = &inventoryBroker{URL: strings.ReplaceAll(config.Broker, "$", "%24")} // Which stands for a variable there.
 	}
 	for _, s := range stations {
 		h := s.host

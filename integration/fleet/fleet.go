@@ -29,6 +29,8 @@ type Config struct {
 	// Pace is how often, on average, a host has an incident. 0 means 20 s or, of more than five hosts, as often as makes one incident in 4 s
 	// for all of them. With a slower pace timers elapse more seldom, too, and fewer of their services fail.
 	Pace time.Duration
+	// Mode is how the inventory has the hosts asked: inventory.ModeExec, or inventory.ModeStream. Empty means as by default.
+	Mode string
 	// Steady says that nothing ever changes but by command, and no host ever goes away.
 	Steady bool
 	// Broker is the URL of a broker for the inventory. Empty means that it names none.

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -49,17 +50,42 @@ func (s *station) exec(ctx context.Context, command string, stdin io.Reader, std
 	if query, err := journalctl.ParseCommand(command); err == nil {
 		return s.readJournal(ctx, query, stdin, stdout, stderr)
 	}
+	if command == systemctl.StreamCommand {
+		return s.stream(ctx, stdin, stdout)
+	}
 	request, err := systemctl.ParseCommand(command)
 	if err != nil {
 		_, _ = fmt.Fprintf(stderr, "this account only reports status and operates units: %v\n", err) // The client may be gone.
 		return refusedStatus
 	}
+	return s.answer(ctx, request, "", stdout)
+}
+
+// stream answers one question after the other.
+func (s *station) stream(ctx context.Context, stdin io.Reader, stdout io.Writer) int {
+	var request systemctl.Request
+	for lines := bufio.NewReaderSize(stdin, 256); ; {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			return 0
+		}
+		if request, err = systemctl.ParseLine(line, request); err != nil {
+			return 1
+		}
+		if status := s.answer(ctx, request, systemctl.DoneMarker(request.Nonce), stdout); status != 0 {
+			return status
+		}
+	}
+}
+
+// answer writes the answer to a question, and done behind it.
+func (s *station) answer(ctx context.Context, request systemctl.Request, done string, stdout io.Writer) int {
 	buffer := s.fleet.buffer()
 	defer s.fleet.buffers.Put(buffer)
 	asked, version := time.Now(), 0
 	answered := s.await(ctx, func(now time.Time) {
 		version = s.host.version
-		*buffer = s.host.answer((*buffer)[:0], request, now)
+		*buffer = append(s.host.answer((*buffer)[:0], request, now), done...)
 	})
 	if !answered || !pause(ctx, s.fleet.latency) {
 		return -1
