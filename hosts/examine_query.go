@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"service_manager/hosts/systemctl"
+	"service_manager/inventory"
 )
 
 // query reads the host as a poll does.
@@ -22,6 +23,7 @@ func (e *examination) query(ctx context.Context) bool {
 	e.answer, e.read = answer, true
 	e.report.Systemd, e.report.Units = answer.Manager.Version, len(answer.Units)
 	e.answered(e.trace.received() - before)
+	e.streamed()
 	e.manager(answer.Manager)
 	e.units()
 	return true
@@ -39,6 +41,20 @@ func (e *examination) answered(bytes int64) {
 		Problem: "a poll takes more than half of its timeout",
 		Why:     "when the host is busier than now, polls time out, and it counts as unreadable",
 		Remedy:  "look at the host's load, and at that of its PID 1 and dbus-daemon: top; or raise timeout in [collector]",
+	})
+}
+
+// streamed tells where a host does not do what its mode wants.
+func (e *examination) streamed() {
+	if e.host.SSH.Mode != inventory.ModeStream || e.conn.stream != nil {
+		return
+	}
+	e.add(Finding{
+		Step: "query", Code: "no_stream", Severity: SeverityWarning, Detail: "it was asked by a command of its own",
+		Problem: `the host does not answer over a stream, as mode = "stream" wants`,
+		Why:     "each poll runs a command of its own, and after each new connection streams are tried in vain",
+		Remedy: "where the key is bound by authorized-keys, install the wrapper of this version: service_manager authorized-keys --wrapper; else see what " +
+			`the host says to: ssh HOST 'echo | sh -c "read x; echo ok"'; or set mode = "exec" for it`,
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -179,7 +180,18 @@ func TestStreamRefused(t *testing.T) {
 	})
 }
 
-// A question that is not answered in time is a timeout, and its stream stuck; the next one is asked by a command.
+// Doctor says so of a host that lets no stream run, and nothing of one that does.
+func TestExamineStream(t *testing.T) {
+	stream := func(h *inventory.Host) { h.SSH.Mode = inventory.ModeStream }
+	for _, refuse := range []bool{true, false} {
+		r := examine(t, sshtest.Config{Interact: (&streamer{refuse: refuse}).interact}, stream, 0)
+		if got := slices.Contains(trouble(r), "query: no_stream"); got != refuse || r.Outcome != hosts.OK {
+			t.Errorf("refuses: %t; %s, %v", refuse, r.Outcome, trouble(r))
+		}
+	}
+}
+
+// A question that is not answered in time is a timeout, and its stream left behind; the next one is asked by a command.
 func TestStreamHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &streamer{line: func(io.Writer) error { time.Sleep(time.Hour); return errors.New("ended") }}
@@ -190,8 +202,8 @@ func TestStreamHangs(t *testing.T) {
 		if took := time.Since(began); hosts.OutcomeOf(err) != hosts.Timeout || took != h.Timeout {
 			t.Errorf("%v after %v; want a timeout after %v", err, took, h.Timeout)
 		}
-		if stats := pool.Stats(); stats.Stuck != 1 {
-			t.Errorf("%d commands are stuck, want 1", stats.Stuck)
+		if stats := pool.Stats(); stats.LeftBehind != 1 {
+			t.Errorf("%d commands were left behind, want 1", stats.LeftBehind)
 		}
 		if _, err := pool.Poll(t.Context(), h); err != nil {
 			t.Errorf("by a command: %v", err)

@@ -93,10 +93,10 @@ func (l *link) probe(ctx context.Context) error {
 func (l *link) exec(ctx context.Context, command string, limit int64) (output, error) {
 	began := time.Now()
 	out, err := l.conn.exec(ctx, command, limit)
-	if errors.Is(err, errSessionRefused) && l.sessionEnds(ctx) {
+	if errors.Is(err, errSessionRefused) && l.conn.endStream(ctx) {
 		out, err = l.conn.exec(ctx, command, limit)
 	}
-	if errors.Is(err, errSessionRefused) && l.conn.endStream(ctx) {
+	if errors.Is(err, errSessionRefused) && l.sessionEnds(ctx) {
 		out, err = l.conn.exec(ctx, command, limit)
 	}
 	switch {

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -105,7 +106,12 @@ func (o outpost) authorize(t *testing.T, text string) {
 // statuses are what the program reads now, by host.
 func (o outpost) statuses(t *testing.T) map[string]publish.Status {
 	t.Helper()
-	out := stack.on(t, o.host, o.program+"status -o json")
+	return statusesBy(t, o.host, o.program)
+}
+
+func statusesBy(t *testing.T, host, program string) map[string]publish.Status {
+	t.Helper()
+	out := stack.on(t, host, program+" status -o json")
 	var list []publish.Status
 	if err := json.Unmarshal([]byte(out), &list); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -179,6 +185,7 @@ func TestForcedCommand(t *testing.T) {
 		}
 	}
 
+	t.Run("by streams", func(t *testing.T) { testForcedStreams(t, o, bound) })
 	t.Run("nothing else", func(t *testing.T) { testForcedCommandRefuses(t, o) })
 	t.Run("another version", func(t *testing.T) {
 		for host := range stackHosts() {
@@ -190,6 +197,46 @@ func TestForcedCommand(t *testing.T) {
 			}
 		}
 	})
+}
+
+// testForcedStreams has mode = "stream" bring the same, over one shell per host that stays, and nothing of it stay when the program has ended.
+func testForcedStreams(t *testing.T, o outpost, bound map[string]publish.Status) {
+	t.Helper()
+	const inventory = outpostDir + "/stream.toml"
+	stack.must(t, o.host, "sed 's/^\\[ssh\\]$/&\\nmode = \"stream\"/' "+outpostDir+"/inventory.toml >"+inventory)
+	program := outpostDir + "/service_manager --inventory " + inventory
+	streams := func(host string) string {
+		return strings.TrimSpace(stack.on(t, host, "pgrep -u reporter -f 'sh -c exec 2>/dev/null'"))
+	}
+	out := stack.on(t, o.host, program+" doctor -o jsonl")
+	if strings.Contains(out, "no_stream") {
+		t.Errorf("doctor: %s", out)
+	}
+	stack.must(t, o.host, program+" run --dry-run >"+outpostDir+"/statuses.jsonl 2>&1 & echo $! >"+outpostDir+"/pid")
+	end := sync.OnceFunc(func() { stack.must(t, o.host, "kill $(cat "+outpostDir+"/pid)") })
+	defer end()
+	for host := range stackHosts() {
+		eventually(t, host+" to be asked over a stream", func() bool { return streams(host) != "" })
+		before := streams(host)
+		eventually(t, "three statuses of "+host, func() bool {
+			return strings.TrimSpace(stack.on(t, o.host, `grep -c '"type":"status".*"host":{"name":"`+host+`".*"outcome":"ok"' `+outpostDir+"/statuses.jsonl")) >= "3"
+		})
+		if after := streams(host); after != before {
+			t.Errorf("%s: the stream was %s, then %s", host, before, after)
+		}
+	}
+	byStream := statusesBy(t, o.host, program)
+	for host := range stackHosts() {
+		summary, units := steady(bound[host])
+		gotSummary, gotUnits := steady(byStream[host])
+		if diff := cmp.Diff(units, gotUnits); diff != "" || summary != gotSummary {
+			t.Errorf("%s: %q by commands, %q by streams; units (-commands +streams):\n%s", host, summary, gotSummary, diff)
+		}
+	}
+	end()
+	for host := range stackHosts() {
+		eventually(t, "no shell to be left on "+host, func() bool { return streams(host) == "" })
+	}
 }
 
 func testForcedCommandRefuses(t *testing.T, o outpost) {
