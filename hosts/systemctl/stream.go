@@ -31,14 +31,15 @@ func (q Query) Words() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	words := strings.Join(request.ManagerProperties, ",")
+	words := []string{strings.Join(request.ManagerProperties, ",")}
 	for _, group := range request.Groups {
-		words += " " + strings.Join(group.Properties, ",") + "/" + strings.Join(group.Units, ",")
+		words = append(words, strings.Join(group.Properties, ",")+"/"+strings.Join(group.Units, ","))
 	}
-	if len(words) > maxCommand {
-		return "", q.tooLong(len(words))
+	text := strings.Join(words, " ")
+	if len(text) > maxCommand {
+		return "", q.tooLong(len(text))
 	}
-	return words, nil
+	return text, nil
 }
 
 // ParseLine returns what a line asks for, where before is what the one before it did. Like [ParseCommand] it takes what this program writes
