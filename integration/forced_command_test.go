@@ -185,8 +185,8 @@ func TestForcedCommand(t *testing.T) {
 		}
 	}
 
-	t.Run("by streams", func(t *testing.T) { testForcedStreams(t, o, bound) })
 	t.Run("nothing else", func(t *testing.T) { testForcedCommandRefuses(t, o) })
+	t.Run("by streams", func(t *testing.T) { testForcedStreams(t, o, bound) })
 	t.Run("another version", func(t *testing.T) {
 		for host := range stackHosts() {
 			o.write(t, host, systemctl.WrapperPath, strings.ReplaceAll(wrapper, "--no-ask-password", "--quiet"))
