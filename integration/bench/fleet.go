@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/sourcegraph/conc"
+
+	"service_manager/inventory"
 )
 
 // The design's targets.
@@ -24,6 +26,7 @@ const (
 // A scene is simulated hosts, and how it is with them.
 type scene struct {
 	hosts   int
+	stream  bool          // With mode = "stream".
 	latency time.Duration // How long each answer takes.
 	frozen  float64       // Which share hangs, once all have been read.
 	gone    float64       // Which share refuses connections from then on.
@@ -32,6 +35,9 @@ type scene struct {
 
 func (s scene) String() string {
 	name := fmt.Sprintf("%d hosts", s.hosts)
+	if s.stream {
+		name += ", streams"
+	}
 	switch {
 	case s.cores > 0:
 		name += fmt.Sprintf(", %d core", s.cores)
@@ -49,15 +55,24 @@ func (s scene) isPlain() bool { return s.latency == 0 && s.frozen == 0 && s.gone
 // changesPerSecond is on how many hosts a service crashes and is restarted: each tenth of an hour on each, on average. Little else changes.
 func (s scene) changesPerSecond() float64 { return float64(s.hosts) / 360 }
 
-// scenes are all fleets without trouble, the greatest also with one core, and the smallest also with trouble.
+// mode is that of the inventory.
+func (s scene) mode() string {
+	if s.stream {
+		return inventory.ModeStream
+	}
+	return inventory.ModeExec
+}
+
+// scenes are all fleets without trouble, in both modes, the greatest also with one core, and the smallest also with trouble.
 func (r Run) scenes() []scene {
 	var all []scene
 	for _, n := range r.Fleets {
-		all = append(all, scene{hosts: n})
+		all = append(all, scene{hosts: n}, scene{hosts: n, stream: true})
 	}
 	least, most := r.Fleets[0], r.Fleets[len(r.Fleets)-1]
 	return append(all,
 		scene{hosts: most, cores: 1},
+		scene{hosts: most, cores: 1, stream: true},
 		scene{hosts: least, latency: r.Interval / 20},
 		scene{hosts: least, frozen: 0.05, gone: 0.05},
 		scene{hosts: least, frozen: 0.5},
@@ -152,7 +167,7 @@ func (st *stage) begin(ctx context.Context, r Run, programs string, s scene) (al
 		return nil, err
 	}
 	st.closing = append(st.closing, x.delete)
-	st.crowd, err = gather(ctx, programs, assignment{Hosts: s.hosts, Dir: dir, Latency: s.latency, Changes: s.changesPerSecond()})
+	st.crowd, err = gather(ctx, programs, assignment{Hosts: s.hosts, Dir: dir, Mode: s.mode(), Latency: s.latency, Changes: s.changesPerSecond()})
 	if err != nil {
 		return nil, err
 	}
