@@ -61,32 +61,40 @@ func (x *exchange) through(t queueType, send func() (confirmed int, p pace, err 
 		_, p, err = send()
 		return p, err
 	}
-	q, err := x.ch.QueueDeclare(x.name+"."+uuid.NewString(), true, false, false, false,
-		amqp.Table{amqp.QueueTypeArg: string(t), amqp.QueueTTLArg: unused.Milliseconds()})
+	queue, drop, err := x.bind(t)
 	if err != nil {
-		return pace{}, fmt.Errorf("declaring a %v: %w", t, err)
+		return pace{}, err
 	}
-	defer func() {
-		_, deleteErr := x.ch.QueueDelete(q.Name, false, false, false)
-		err = errors.Join(err, deleteErr)
-	}()
-	if err := x.ch.QueueBind(q.Name, "#", x.name, false, nil); err != nil {
-		return pace{}, fmt.Errorf("binding a %v: %w", t, err)
-	}
+	defer func() { err = errors.Join(err, drop()) }()
 	confirmed, p, err := send()
 	if err != nil {
 		return pace{}, err
 	}
-	return p, x.holds(q.Name, confirmed)
+	return p, x.holds(queue, confirmed)
 }
 
-func (x *exchange) holds(queue string, want int) error {
-	q, err := x.ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+// bind binds a new queue, which the caller must drop.
+func (x *exchange) bind(t queueType) (queue string, drop func() error, err error) {
+	q, err := x.ch.QueueDeclare(x.name+"."+uuid.NewString(), true, false, false, false,
+		amqp.Table{amqp.QueueTypeArg: string(t), amqp.QueueTTLArg: unused.Milliseconds()})
 	if err != nil {
+		return "", nil, fmt.Errorf("declaring a %v: %w", t, err)
+	}
+	drop = func() error {
+		_, err := x.ch.QueueDelete(q.Name, false, false, false)
 		return err
 	}
-	if q.Messages != want {
-		return fmt.Errorf("%d messages are in the queue, but %d were confirmed", q.Messages, want)
+	if err := x.ch.QueueBind(q.Name, "#", x.name, false, nil); err != nil {
+		return "", nil, errors.Join(fmt.Errorf("binding a %v: %w", t, err), drop())
 	}
-	return nil
+	return q.Name, drop, nil
+}
+
+// holds wants as many messages in the queue as were confirmed.
+func (x *exchange) holds(queue string, confirmed int) error {
+	q, err := x.ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+	if err == nil && q.Messages != confirmed {
+		err = fmt.Errorf("%d messages are in the queue, but %d were confirmed", q.Messages, confirmed)
+	}
+	return err
 }

@@ -17,7 +17,12 @@ func TestTable(t *testing.T) {
 	age := Row{Case: "no floor", Unit: "s", AtMost: new(1.5)}.alone(1.25).alone(1.75)
 	late := Row{Case: "no floor", Unit: "late", AtMost: new(0.0)}.alone(1).alone(0).alone(2)
 	bare := Row{Case: "no floor", Unit: "goroutines"}.alone(0)
-	table := Table{Title: "Statuses", Load: Load{Before: "0.10", After: "2.00"}, Rows: []Row{speed, cost, slow, age, late, bare}}
+	beside := Row{Case: "a sweep", Unit: "s", Floor: "no SSH", RatioAtMost: 1.3}.with(1.2, 1).with(1.4, 1)
+	without := Row{Case: "a sweep", Unit: "connections", Floor: "no SSH"}.with(0, 0)
+	table := Table{
+		Title: "Statuses", Load: Load{Before: "0.10", After: "2.00"},
+		Rows: []Row{speed, cost, slow, age, late, bare, beside, without},
+	}
 	want := `Statuses
 load average 0.10 before, 2.00 after
 
@@ -28,6 +33,8 @@ no queue bound  messages/s      4500 (4000–4999)  amqp091-go  8999 (8000–999
 no floor        s               1.50 (1.25–1.75)                                                       ≤ 1.5: met
                 late            1.00 (0–2.00)                                                          ≤ 0: not met
                 goroutines      0
+a sweep         s               1.30 (1.20–1.40)  no SSH      1.00 (1.00–1.00)    1.30 (1.20–1.40)     ratio ≤ 1.3: met
+                connections     0                 no SSH      0
 `
 	if diff := cmp.Diff(want, table.String()); diff != "" {
 		t.Error("the table (-want +got):\n" + diff)
