@@ -14,7 +14,15 @@ type Run struct {
 	For    time.Duration // How long a measurement lasts. What is under way then is waited for, and counts.
 	Broker string        // URL of a RabbitMQ, with an account that may declare and delete exchanges and queues.
 	Dir    string        // Where state files are made, and removed. It decides which disk is measured.
+	Hosting
 	Sizes
+}
+
+// Hosting is what real hosts are made of.
+type Hosting struct {
+	Stack   string   // The folder integration/stack.
+	Project string   // The Compose project that containers are labelled with.
+	Peers   []string // Which of AllPeers take part in a sweep.
 }
 
 // Sizes are those of what is measured.
@@ -28,6 +36,9 @@ type Sizes struct {
 	Interval  time.Duration   // From one poll of such a host to its next.
 	Changing  int             // Simulated hosts on which something changes that is waited for,
 	Intervals []time.Duration // at each of these.
+
+	Swept   int   // Real hosts in a sweep.
+	Watched []int // Units on a real host that is polled.
 }
 
 // FullSizes are those that the tables are about.
@@ -36,6 +47,7 @@ func FullSizes() Sizes {
 		Hosts: []int{100, 1000}, Committers: []int{1, 100, 1000}, States: 10_000, Waiting: 200_000,
 		Fleets: []int{1000, 5000, 10_000}, Interval: 10 * time.Second,
 		Changing: 200, Intervals: []time.Duration{time.Second, 5 * time.Second, 10 * time.Second},
+		Swept: 50, Watched: []int{5, 20, 100},
 	}
 }
 

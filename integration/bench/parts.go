@@ -9,6 +9,7 @@ import (
 type Part struct {
 	Name        string
 	NeedsBroker bool
+	NeedsHosts  bool // Run.Hosting
 	measure     func(Run, context.Context) (Table, error)
 }
 
@@ -21,6 +22,8 @@ func Parts() []Part {
 		{Name: "opens", measure: Run.opens},
 		{Name: "fleet", NeedsBroker: true, measure: Run.fleet},
 		{Name: "latency", NeedsBroker: true, measure: Run.latency},
+		{Name: "sweep", NeedsBroker: true, NeedsHosts: true, measure: Run.sweep},
+		{Name: "hostcost", NeedsHosts: true, measure: Run.hostcost},
 	}
 }
 

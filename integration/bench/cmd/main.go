@@ -35,6 +35,11 @@ func main() {
 	}
 }
 
+const (
+	stack   = "integration/stack"
+	project = "service_manager_bench"
+)
+
 // options are those of the command line. Folders are seen from the repository's top, where the command is to be run.
 type options struct {
 	bench.Run
@@ -43,7 +48,10 @@ type options struct {
 }
 
 func parse(args []string) (options, error) {
-	o := options{Run: bench.Run{Sizes: bench.FullSizes()}}
+	o := options{Run: bench.Run{
+		Hosting: bench.Hosting{Stack: stack, Project: cmp.Or(os.Getenv("COMPOSE_PROJECT_NAME"), project), Peers: bench.AllPeers()},
+		Sizes:   bench.FullSizes(),
+	}}
 	const folder = "integration/bench/results"
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.Usage = func() {
@@ -58,13 +66,14 @@ func parse(args []string) (options, error) {
 		return err
 	})
 	fs.StringVar(&o.Broker, "broker", "", "URL of a RabbitMQ, with an account that may declare and delete (default a container of our own)")
+	fs.IntVar(&o.Swept, "swept", o.Swept, "of sweep: how many real hosts")
 	fs.StringVar(&o.Dir, "dir", folder, "where state files are made and removed, on the disk to be measured")
 	fs.StringVar(&o.json, "json", filepath.Join(folder, time.Now().UTC().Format("20060102T150405Z.json")), "file to write")
 	if err := fs.Parse(args); err != nil {
 		return options{}, err
 	}
-	if o.Rounds < 1 || o.For <= 0 || o.Interval < time.Second {
-		return options{}, errors.New("-rounds and -for must be positive, and -interval 1s or more")
+	if o.Rounds < 1 || o.For <= 0 || o.Swept < 1 || o.Interval < time.Second {
+		return options{}, errors.New("-rounds, -for and -swept must be positive, and -interval 1s or more")
 	}
 	var err error
 	o.parts, err = choose(fs.Args())
@@ -119,7 +128,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 		return err
 	}
 	if o.Broker == "" && slices.ContainsFunc(o.parts, func(p bench.Part) bool { return p.NeedsBroker }) {
-		b, err := broker.Start(ctx, "integration/stack", "service_manager_bench")
+		b, err := broker.Start(ctx, stack, project)
 		if err != nil {
 			return err
 		}
