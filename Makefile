@@ -104,8 +104,8 @@ fuzz: ## Fuzz each target for FUZZTIME
 	done
 
 .PHONY: bench
-bench: ## Benchmarks, each figure beside its floor; installs as "make test" does. BENCH="-for 10s commits" chooses; BENCH=-help
-	@left_out=$$(integration/setup) || exit; \
+bench: ## Benchmarks, each figure beside its floor; installs as "make test" does, and what they compare with. BENCH="-for 10s commits" chooses; BENCH=-help
+	@left_out=$$(integration/setup clustershell pssh ansible-core) || exit; \
 	chosen='$(BENCH)'; \
 	if printf %s "$$left_out" | grep '^integration tests:' >&2; then \
 		chosen=$${chosen:-commits opens}; \
