@@ -207,11 +207,11 @@ func (s sweeping) repeat(ctx context.Context, w sweeper, d time.Duration) (effor
 }
 
 func (s sweeping) once(ctx context.Context, w sweeper) (effort, error) {
+	runtime.GC() // What the one before has left.
 	before, cpu, err := s.counts(w)
 	if err != nil {
 		return effort{}, err
 	}
-	runtime.GC() // What the one before has left.
 	began := time.Now()
 	answered, err := w.sweep(ctx)
 	took := time.Since(began)
