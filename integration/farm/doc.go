@@ -5,5 +5,6 @@
 //
 // A farm's hosts are those of the stack but for three things, so that what is measured on them is not something else: the service that fails
 // every second is masked, logind ends an account's service manager at once when its last session ends (UserStopDelaySec=0, so that a
-// login after that finds none, however soon), and nothing asks for their health.
+// login after that finds none, however soon), and nothing asks for their health. For as long as there are many, the machine's limit of inotify
+// instances for a user is raised, by which root of all containers is bound.
 package farm

@@ -102,10 +102,18 @@ func names() string {
 	return strings.Join(all, ", ")
 }
 
-// choose returns the parts of the given names, all where there is none.
+// choose returns the parts of the given names, all that can be where there is none.
 func choose(wanted []string) ([]bench.Part, error) {
 	all := bench.Parts()
 	if len(wanted) == 0 {
+		if os.Geteuid() != 0 {
+			all = slices.DeleteFunc(all, func(p bench.Part) bool {
+				if p.NeedsHosts {
+					fmt.Fprintf(os.Stderr, "bench: left out, since it takes root to read what hosts use: %s\n", p.Name)
+				}
+				return p.NeedsHosts
+			})
+		}
 		return all, nil
 	}
 	var chosen []bench.Part
