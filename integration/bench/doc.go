@@ -1,7 +1,7 @@
 // Package bench measures what the program promises, each figure beside its floor: the same work by the library underneath, and nothing else.
 // Both are measured in turn, round by round in one process, so that their ratio holds on another machine, or beside other work, where the
-// figures do not. CPU time is that of this process alone, the client; the broker's is not in it. (That
-// of the programs beside which a sweep is measured is theirs with all processes that they start; hostcost is about the hosts' own.)
+// figures do not. CPU time is that of this process alone, the client; the broker's is not in it. (That of the programs beside which a sweep is
+// measured is theirs with all processes that they start; hostcost is about the hosts' own.)
 //
 //	publishes   confirmed statuses through one connection                      floor: amqp091-go with the same window
 //	events      commit ─▶ take ─▶ confirm ─▶ deletion, by many hosts           floor: the same, which stores nothing
@@ -12,8 +12,8 @@
 //	sweep       all of some real hosts asked at once, also by what people use  floor: the same commands, without SSH
 //	hostcost    what a poll costs a real host, also by what people do          floor: none
 //
-// Fleet and latency run the binary itself, as `service_manager run` with its HTTP server and --pprof, and the simulated hosts of fleet in processes
-// of their own, so that what each costs is apart; they need /proc.
+// Fleet and latency run the binary itself, as `service_manager run` with its HTTP server and --pprof, and the simulated hosts of fleet in
+// processes of their own, so that what each costs is apart; they need /proc.
 //
 // `make bench` runs them with a broker of its own and prints a table of each, with the design's target where there is one. RESULTS.md has
 // those of one machine. A small run is among the integration tests, which assert that it works and never how fast.
