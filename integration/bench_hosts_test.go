@@ -63,7 +63,7 @@ func installedPeers(t *testing.T) []string {
 // checkSwept wants figures in all rows, and a connection per host in a cold sweep, but none in a warm one.
 func checkSwept(t *testing.T, r bench.Run, rows []bench.Row) {
 	t.Helper()
-	if want := 2 * (3 + 3*len(r.Peers)); len(rows) != want { // Warm and cold.
+	if want := 2 * (6 + 3*len(r.Peers)); len(rows) != want { // Warm and cold.
 		t.Errorf("sweep: %d rows, want %d", len(rows), want)
 	}
 	for _, row := range rows {

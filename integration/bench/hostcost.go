@@ -73,6 +73,7 @@ type visit struct {
 	host  *farm.Host
 	in    inventory.Host
 	pool  *hosts.Pool
+	other *hosts.Pool // with the other mode
 	group *farm.Group // of OpenSSH's client
 	ssh   []string    // its options
 
@@ -81,7 +82,7 @@ type visit struct {
 }
 
 func newVisit(ctx context.Context, f *farm.Farm, h *farm.Host, in inventory.Host) (*visit, error) {
-	v := &visit{farm: f, host: h, in: in, pool: hosts.New(hosts.Config{})}
+	v := &visit{farm: f, host: h, in: in, pool: hosts.New(hosts.Config{}), other: hosts.New(hosts.Config{})}
 	if err := v.connect(ctx); err != nil {
 		return nil, errors.Join(err, v.end(ctx))
 	}
@@ -104,8 +105,10 @@ func (v *visit) connect(ctx context.Context) error {
 	if v.ours, err = v.session(func() error { return v.connectPool(ctx) }); err != nil {
 		return err
 	}
-	v.theirs, err = v.session(func() error { _, err := v.run(ctx, "true"); return err })
-	return err
+	if v.theirs, err = v.session(func() error { _, err := v.run(ctx, "true"); return err }); err != nil {
+		return err
+	}
+	return v.other.Connect(ctx, v.in)
 }
 
 func (v *visit) connectPool(ctx context.Context) error {
@@ -131,6 +134,7 @@ func (v *visit) session(connect func() error) (*farm.Session, error) {
 
 func (v *visit) end(ctx context.Context) error {
 	v.pool.Close()
+	v.other.Close()
 	if v.group == nil {
 		return nil
 	}
@@ -158,8 +162,17 @@ func (v *visit) run(ctx context.Context, command string, options ...string) ([]b
 }
 
 // poll is a poll by the program.
-func (v *visit) poll(ctx context.Context) error {
-	s, err := v.pool.Poll(ctx, v.in)
+func (v *visit) poll(ctx context.Context) error { return v.pollBy(ctx, v.pool, inventory.ModeExec) }
+
+// stream is one by the shell that stays on the host.
+func (v *visit) stream(ctx context.Context) error {
+	return v.pollBy(ctx, v.other, inventory.ModeStream)
+}
+
+func (v *visit) pollBy(ctx context.Context, pool *hosts.Pool, mode string) error {
+	in := v.in
+	in.SSH.Mode = mode
+	s, err := pool.Poll(ctx, in)
 	if err == nil && len(s.Units) != len(v.in.Units) {
 		err = fmt.Errorf("%d units, want %d", len(s.Units), len(v.in.Units))
 	}
@@ -257,6 +270,7 @@ func (r Run) costRows(ctx context.Context, v *visit) ([]Row, error) {
 		name string
 		ask  func(context.Context) error
 	}{
+		{streams, v.stream},
 		{"ssh, ControlPersist", func(ctx context.Context) error { return v.ask(ctx, v.in.Units) }},
 		{"the same for each unit", v.askEach},
 		{anew, func(ctx context.Context) error {

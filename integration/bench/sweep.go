@@ -11,6 +11,7 @@ import (
 
 	"service_manager/hosts/systemctl"
 	"service_manager/integration/farm"
+	"service_manager/inventory"
 )
 
 const (
@@ -119,12 +120,19 @@ func (r Run) sweep(ctx context.Context) (t Table, err error) {
 		return Table{}, err
 	}
 	defer func() { err = errors.Join(err, closeFloors()) }()
-	p, err := r.newProgram(ctx, f)
-	if err != nil {
-		return Table{}, err
+	s := sweeping{Run: r, farm: f, others: floors}
+	for _, mode := range []string{inventory.ModeExec, inventory.ModeStream} {
+		p, err := r.newProgram(ctx, f, mode)
+		if err != nil {
+			return Table{}, err
+		}
+		defer func() { err = errors.Join(err, p.close()) }()
+		if mode == inventory.ModeStream {
+			s.others = append(s.others, p.sweeper())
+		} else {
+			s.ours = p.sweeper()
+		}
 	}
-	defer func() { err = errors.Join(err, p.close()) }()
-	s := sweeping{Run: r, farm: f, ours: p.sweeper(), others: floors}
 	for _, peer := range peers() {
 		if !slices.Contains(r.Peers, peer.program) {
 			continue

@@ -40,6 +40,7 @@ func inventoryOf(f *farm.Farm, units []string) ([]inventory.Host, error) {
 
 // A program is service_manager as run has it: pool, collector, outbox with a state file, publisher, and a queue on the broker.
 type program struct {
+	name     string
 	hosts    []inventory.Host
 	pool     *hosts.Pool // nil until the next sweep
 	outbox   *outbox.Outbox
@@ -54,13 +55,23 @@ type program struct {
 	told   int               // Statuses in all sweeps.
 }
 
-func (r Run) newProgram(ctx context.Context, f *farm.Farm) (*program, error) {
-	p := &program{states: map[string][]byte{}}
+// newProgram has the hosts asked in a mode of the inventory.
+func (r Run) newProgram(ctx context.Context, f *farm.Farm, mode string) (*program, error) {
+	p := &program{name: "service_manager", states: map[string][]byte{}}
+	if mode == inventory.ModeStream {
+		p.name = streams
+	}
 	if err := p.start(ctx, r, f); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
+	for i := range p.hosts {
+		p.hosts[i].SSH.Mode = mode
+	}
 	return p, nil
 }
+
+// streams is the program with the other mode.
+const streams = "mode = \"stream\""
 
 func (p *program) start(ctx context.Context, r Run, f *farm.Farm) (err error) {
 	if p.hosts, err = inventoryOf(f, watchedUnits()); err != nil {
@@ -103,7 +114,7 @@ func (p *program) close() error {
 
 func (p *program) sweeper() sweeper {
 	return sweeper{
-		name: "service_manager", sweep: p.sweep, check: p.check,
+		name: p.name, sweep: p.sweep, check: p.check,
 		cpu: func() (time.Duration, error) { return cpuTime(), nil },
 		end: func(context.Context) error {
 			p.pool.Close()
