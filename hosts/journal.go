@@ -51,6 +51,7 @@ func (p *Pool) Journal(ctx context.Context, h inventory.Host, q journalctl.Query
 	if q.Follow {
 		silence = 0
 	}
+	q.Nonce = systemctl.NewNonce()
 	for {
 		err := l.conn.journal(ctx, q, silence, each)
 		if errors.Is(err, journalctl.ErrOld) && !q.Old {
@@ -72,7 +73,7 @@ func (c *conn) journal(ctx context.Context, q journalctl.Query, silence time.Dur
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	r := &journalReader{each: each}
+	r := &journalReader{query: q, each: each, waiting: time.Now()} // From now on, also for the session to open.
 	defer r.close()
 	var watcher conc.WaitGroup
 	defer watcher.Wait()
@@ -107,16 +108,18 @@ func (c *conn) watchJournal(ctx context.Context, r *journalReader, silence time.
 
 // A journalReader hands on entries, until it is closed. It knows how long it has waited for the host.
 type journalReader struct {
-	each func(journalctl.Entry) error
+	query journalctl.Query
+	each  func(journalctl.Entry) error
 
 	mu      sync.Mutex
+	begun   bool      // an entry has come
 	wrong   error     // of each
 	over    bool      // each is not to be called any more
 	waiting time.Time // since when the next byte is waited for; zero: it is not
 }
 
 func (r *journalReader) read(stdout io.Reader) error {
-	return journalctl.Read(timed{stdout, r}, r.pass)
+	return journalctl.Read(timed{stdout, r}, r.query.Nonce, r.pass)
 }
 
 var errJournalOver = errors.New("no one reads the journal any more")
@@ -126,6 +129,10 @@ func (r *journalReader) pass(e journalctl.Entry) error {
 	defer r.mu.Unlock()
 	if r.over {
 		return errJournalOver
+	}
+	first := !r.begun
+	if r.begun = true; first && r.query.After != "" && e.Cursor == r.query.After {
+		return nil // It is known.
 	}
 	r.wrong = r.each(e)
 	return r.wrong
@@ -164,10 +171,11 @@ func (r *journalReader) explain(ctx context.Context, out output, err error) erro
 		return fail(Timeout, "%w; the disk may be slow there, or the journal large", context.Cause(ctx))
 	case ctx.Err() != nil:
 		return fail(Timeout, "interrupted while its journal was read: %w", context.Cause(ctx))
-	case errors.Is(err, journalctl.ErrOutput):
-		return fail(ProtocolError, "%w", err)
 	case errors.Is(err, errLost):
 		return fail(ProtocolError, "%w: %w", ErrNotConnected, err)
+	case known != nil:
+	case errors.Is(err, journalctl.ErrOutput):
+		return fail(ProtocolError, "%w; look what its login shell prints", err)
 	case err != nil:
 		return explainExec(err, 0)
 	}
@@ -191,7 +199,7 @@ func explainJournal(out output, known error) error {
 	case known != nil:
 		return fail(CommandFailed, "%w", known)
 	case out.exit < 0:
-		return fail(CommandFailed, "journalctl was ended by signal %s", out.signal)
+		return fail(CommandFailed, "%w (%s)", journalctl.ErrKilled, out.signal)
 	}
 	return nil
 }

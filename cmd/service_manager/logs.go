@@ -98,7 +98,6 @@ func (a *app) logs(ctx context.Context, unit string, selectors []string, flags l
 	defer ssh.Close()
 	r := &logReader{
 		pool: ssh, limits: inv.Collector, query: query, silence: flags.timeout, began: time.Now(),
-		tell: func(host, text string) { fmt.Fprintln(a.stderr, host+": "+text) },
 	}
 	for _, h := range selected {
 		r.hosts = append(r.hosts, &logHost{host: h})
@@ -193,7 +192,7 @@ func (a *app) readLogs(ctx context.Context, r *logReader, out *logWriter) error 
 		h.seen = func(trouble bool) { bar.step(h.host.Name, trouble) }
 		h.ended = func() { close(sources[i]) }
 	}
-	return a.printLogs(ctx, r, func() error {
+	return a.printLogs(ctx, r, func(context.Context) error { // It ends with its sources.
 		return mergeEnded(ctx, sources, out, sync.OnceFunc(bar.end))
 	})
 }
@@ -206,22 +205,30 @@ func (a *app) followLogs(ctx context.Context, r *logReader, out *logWriter) erro
 		h.deliver = live.put
 		h.seen = func(trouble bool) { bar.step(h.host.Name, trouble) }
 	}
-	end := sync.OnceFunc(bar.end)
-	r.begun = func() { end(); live.begin() }
-	return a.printLogs(ctx, r, func() error { return live.merge(ctx, out) })
+	var tell heldBack
+	r.tell = func(host, text string) { tell.tell(a.stderr, host+": "+text) }
+	r.begun = func() {
+		bar.end()
+		tell.open(a.stderr)
+		live.begin()
+	}
+	return a.printLogs(ctx, r, func(ctx context.Context) error { return live.merge(ctx, out) })
 }
 
-// printLogs has the hosts read while show prints, until both have ended.
-func (a *app) printLogs(ctx context.Context, r *logReader, show func() error) error {
+// printLogs has the hosts read while show prints, until both have ended: the context of show ends with the reading, and that with show.
+func (a *app) printLogs(ctx context.Context, r *logReader, show func(context.Context) error) error {
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
+	showing, read := context.WithCancel(ctx)
+	defer read()
 	printed := make(chan error, 1)
 	go func() {
-		err := show()
+		err := show(showing)
 		stop()
 		printed <- err
 	}()
 	r.run(reading)
+	read()
 	select {
 	case err := <-printed:
 		if err == nil || errors.Is(err, context.Canceled) {

@@ -50,7 +50,9 @@ type logHost struct {
 	once   sync.Once // for seen
 	cursor string    // of the last line
 	key    time.Time // likewise
-	lost   bool      // it was away
+	read   bool      // its journal was asked for
+
+	told bool // why it is not read, for good
 
 	mu      sync.Mutex
 	trouble error // why it is not read, or not whole
@@ -100,7 +102,9 @@ func (r *logReader) read(ctx context.Context, h *logHost, err error, again *logD
 		if err == nil {
 			wait = firstLogRetry
 			h.back(r.tell)
-			err = r.pool.Journal(ctx, h.host, r.rest(h), r.silence, func(e journalctl.Entry) error { return h.take(ctx, e) })
+			q := r.rest(h)
+			h.read = true
+			err = r.pool.Journal(ctx, h.host, q, r.silence, func(e journalctl.Entry) error { return h.take(ctx, e) })
 			if err == nil && r.query.Follow {
 				err = errLogEnded
 			}
@@ -113,7 +117,8 @@ func (r *logReader) read(ctx context.Context, h *logHost, err error, again *logD
 			pause(ctx, wait/2+rand.N(wait/2)) //nolint:gosec // G404: not a secret
 			wait = min(2*wait, lastLogRetry)
 		case r.query.Follow:
-			r.tell(h.host.Name, logTrouble(err))
+			r.tell(h.host.Name, logTroubleOf(h, err))
+			h.told = true
 			return err
 		case tries > 0 || !errors.Is(err, hosts.ErrNotConnected):
 			return err
@@ -128,8 +133,10 @@ func (r *logReader) rest(h *logHost) journalctl.Query {
 	switch {
 	case h.cursor != "":
 		q.After, q.Lines = h.cursor, journalctl.All
-	case h.lost && q.Since.IsZero(): // Not a line by then; what has come meanwhile counts.
-		q.Since, q.Lines = r.began, journalctl.All
+	case h.read && q.Follow: // Not a line by then; what has come meanwhile counts.
+		if q.Lines = journalctl.All; q.Since.IsZero() {
+			q.Since = r.began
+		}
 	}
 	return q
 }
@@ -141,7 +148,7 @@ var errLogEnded = errors.New("journalctl has ended there")
 func passes(err error) bool {
 	outcome := hosts.OutcomeOf(err)
 	return outcome == hosts.Unreachable || outcome == hosts.Timeout || outcome == hosts.Throttled || errors.Is(err, hosts.ErrNotConnected) ||
-		errors.Is(err, errLogEnded)
+		errors.Is(err, errLogEnded) || errors.Is(err, journalctl.ErrKilled)
 }
 
 // take takes in an entry. Lines of one host stay in the order of its journal, also where its clock was set back.
@@ -177,7 +184,7 @@ func (h *logHost) away(err error, tell func(host, text string)) {
 	h.once.Do(func() { h.seen(true) })
 	h.mu.Lock()
 	known := h.trouble != nil
-	h.trouble, h.lost = err, true
+	h.trouble = err
 	h.mu.Unlock()
 	if !known {
 		tell(h.host.Name, logTrouble(err)+"; it is tried again until Ctrl-C")
@@ -191,7 +198,11 @@ func (h *logHost) back(tell func(host, text string)) {
 	h.trouble = nil
 	h.mu.Unlock()
 	if known {
-		tell(h.host.Name, "connected again; what it has logged meanwhile follows")
+		text := "connected now"
+		if h.read {
+			text = "connected again; what it has logged meanwhile follows"
+		}
+		tell(h.host.Name, text)
 	}
 }
 

@@ -115,7 +115,7 @@ func TestFollowingGoesOn(t *testing.T) {
 		if q := s.asked[1]; q.After != "s=2" || q.Lines != journalctl.All || !q.Follow {
 			t.Errorf("it went on with %+v", q)
 		}
-		if len(told) != 2 || !strings.HasPrefix(told[0], "the connection broke: ") || !strings.HasPrefix(told[1], "connected again") {
+		if len(told) != 2 || !strings.HasPrefix(told[0], "the connection broke, ") || !strings.HasPrefix(told[1], "connected again") {
 			t.Errorf("told: %q", told)
 		}
 		if slowest := s.dials[7].Sub(s.dials[6]); slowest > lastLogRetry || s.dials[1].Sub(s.dials[0]) > firstLogRetry {
@@ -134,6 +134,22 @@ func TestFollowingGoesOnWithoutALine(t *testing.T) {
 		}
 		if q := s.asked[1]; !q.Since.Equal(began) || q.Lines != journalctl.All {
 			t.Errorf("it went on with %+v; want what was logged since it began", q)
+		}
+	})
+}
+
+// A journalctl that is killed there, as by a shutdown, is asked for again; a host that could not be reached at first shows its last lines.
+func TestFollowingOutlivesJournalctl(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		unreachable := &hosts.Error{Outcome: hosts.Unreachable, Err: errors.New("connection refused")}
+		killed := &hosts.Error{Outcome: hosts.CommandFailed, Err: journalctl.ErrKilled}
+		s := &journalScript{steps: []journalStep{{refused: unreachable}, {entries: entriesOf(1), err: killed}, {entries: entriesOf(2), last: true}}}
+		messages, told, trouble := readScript(t, s, journalctl.Query{Unit: "a.service", Lines: 10, Follow: true})
+		if !slices.Equal(messages, []string{"1", "2"}) || trouble != nil || len(told) != 4 || told[1] != "connected now" {
+			t.Errorf("%v, told %q, %v", messages, told, trouble)
+		}
+		if q := s.asked[0]; q.Lines != 10 || !q.Since.IsZero() {
+			t.Errorf("at first it asked %+v", q)
 		}
 	})
 }

@@ -48,6 +48,18 @@ func (h *logLines) Pop() any {
 func (h *logLines) push(l logLine) { heap.Push(h, l) }
 func (h *logLines) pop() logLine   { return heap.Pop(h).(logLine) } //nolint:forcetypeassert // only ours
 
+// waited is how many of the lines have waited long enough. As many are printed then, the earliest: by the clock of a host that is wrong they
+// may be others, but no line is held back by those that come after it.
+func (h *logLines) waited(now time.Time) int {
+	n := 0
+	for _, l := range *h {
+		if now.Sub(l.arrived) >= logHold {
+			n++
+		}
+	}
+	return n
+}
+
 // A logSource has the lines of one host, until it is closed.
 type logSource chan logLine
 
@@ -132,8 +144,8 @@ func (m *liveMerge) merge(ctx context.Context, out *logWriter) error {
 	defer ticker.Stop()
 	var held logLines
 	count := 0
-	release := func(until func() bool) error {
-		for len(held) > 0 && until() {
+	release := func(n int) error {
+		for range n {
 			if err := out.print(held.pop()); err != nil {
 				return err
 			}
@@ -145,7 +157,7 @@ func (m *liveMerge) merge(ctx context.Context, out *logWriter) error {
 		var err error
 		select {
 		case <-ctx.Done():
-			return release(func() bool { return true })
+			return release(len(held))
 		case <-open:
 			open = nil
 		case l := <-m.in:
@@ -157,7 +169,7 @@ func (m *liveMerge) merge(ctx context.Context, out *logWriter) error {
 			}
 		case now := <-ticker.C:
 			if open == nil {
-				err = release(func() bool { return now.Sub(held[0].arrived) >= logHold })
+				err = release(held.waited(now))
 			}
 		}
 		if err != nil {

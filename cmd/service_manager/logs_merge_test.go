@@ -135,6 +135,31 @@ func TestLiveMerge(t *testing.T) {
 	})
 }
 
+// A host whose clock is an hour behind, and that logs all the time, holds back no other.
+func TestLiveMergeWithAWrongClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		m := newLiveMerge()
+		m.begin()
+		var (
+			out     bytes.Buffer
+			merging sync.WaitGroup
+		)
+		merging.Go(func() { _ = m.merge(ctx, catWriter(&out)) })
+		_ = m.put(ctx, lineAt("a", time.Hour))
+		for i := range 10 {
+			time.Sleep(200 * time.Millisecond)
+			_ = m.put(ctx, lineAt("b", time.Duration(i)*time.Second))
+		}
+		synctest.Wait()
+		if !strings.Contains(out.String(), "a 1h0m0s\n") {
+			t.Errorf("after 2 s only this was printed:\n%s", &out)
+		}
+		cancel()
+		merging.Wait()
+	})
+}
+
 // However much is held, it is bounded, and the earliest lines go first.
 func TestLiveMergeIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -6,9 +6,14 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"service_manager/hosts/systemctl"
 )
 
-// Append appends e as journalctl prints it, for whoever plays a host.
+// Begin is what comes before the entries of an answer, for whoever plays a host.
+func (q Query) Begin() string { return systemctl.BeginMarker(q.Nonce, section) }
+
+// Append appends e as journalctl prints it, likewise.
 func (e Entry) Append(to []byte) []byte {
 	to = appendField(to, "__CURSOR", e.Cursor)
 	to = appendField(to, "__REALTIME_TIMESTAMP", strconv.FormatInt(e.Time.UnixMicro(), 10))

@@ -16,21 +16,25 @@ import (
 // that no one reads any more, whether the session was closed, the connection broke, or this program was killed. sshd tells a command
 // nothing else, and journalctl --follow would notice only with the next line (before systemd 239), which may never come.
 //
-// Before it asks, it makes sure that the account may read what system services log: journalctl --unit keeps silent about that, and prints
+// Before journalctl asks, the script makes sure that the account may read what system services log: journalctl --unit keeps silent about that, and prints
 // nothing. --system would not do for the question itself, since the lines of a service with a regular user are in that user's journal.
 //
-// It is written for any login shell, as the scripts of package systemctl are: no newline, no single quote, no exclamation mark, no
-// backslash.
+// What the login shell prints comes before a line with a nonce, as in package systemctl. The script is written for any login shell, as those
+// are: no newline, no single quote, no backslash, and no exclamation mark that a csh would take for the history's.
 const (
-	script = `exec 3<&0 </dev/null; export LC_ALL=C TZ=UTC SYSTEMD_COLORS=0; journalctl --quiet --system --lines=0 3<&- >/dev/null || exit; journalctl "$@" 3<&- & j=$!; ` +
-		`{ read -r x <&3; kill "$j"; } >/dev/null 2>&1 & w=$!; exec 3<&-; wait "$j"; r=$?; kill "$w" 2>/dev/null; exit "$r"`
+	script = `exec 3<&0 </dev/null; export LC_ALL=C TZ=UTC SYSTEMD_COLORS=0; n=$1; shift; ` +
+		`k() { journalctl "$@" 3<&- & j=$!; { read -r x <&3; kill "$j"; } >/dev/null 2>&1 & w=$!; wait "$j"; r=$?; kill "$w" 2>/dev/null; return "$r"; }; ` +
+		`k --quiet --system --lines=0 >/dev/null || exit; printf "\n--BEGIN-%s journal\n" "$n"; k "$@"; exit`
 	commandStart = "exec sh -c '" + script + "' sh "
 )
+
+// section is what the answer is called in the line before it.
+const section = "journal"
 
 // The flags of journalctl.
 const (
 	fixedFlags = "--no-pager --output=export"
-	fieldsFlag = "--output-fields=" + "MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_COMM,_PID,SYSLOG_PID,_SYSTEMD_UNIT,UNIT,COREDUMP_UNIT,OBJECT_SYSTEMD_UNIT"
+	fieldsFlag = "--output-fields=" + "MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_COMM,_PID,SYSLOG_PID,_SYSTEMD_UNIT,UNIT,COREDUMP_UNIT"
 
 	unitFlag     = "--unit="
 	followFlag   = "--follow"
@@ -39,7 +43,7 @@ const (
 	sinceFlag    = "--since=@"
 	untilFlag    = "--until=@"
 	priorityFlag = "--priority="
-	afterFlag    = "--after-cursor="
+	afterFlag    = "--cursor="
 )
 
 // All stands for no bound on the lines.
@@ -53,7 +57,11 @@ type Query struct {
 	Since    time.Time // by the host's clock; zero: from the beginning
 	Until    time.Time // likewise; zero: to the end
 	Priority string    // as ParsePriority returns it; empty: all
-	After    string    // the cursor of an entry: only what comes after it, whatever Since says
+	// After is the cursor of an entry: what comes from there on, whatever Since says. The entry itself is the first of the answer, if the
+	// journal still has it; journalctl's --after-cursor leaves out the first one whether it is that or not.
+	After string
+	// Nonce tells the answer from noise, as in a systemctl.Query.
+	Nonce string
 
 	// Old leaves out what journalctl learnt in systemd 236. The answer is longer.
 	Old bool
@@ -79,12 +87,15 @@ func (q Query) Command() (string, error) {
 	add(!q.Until.IsZero(), untilFlag+formatTime(q.Until))
 	add(q.Priority != "", priorityFlag+q.Priority)
 	add(q.After != "", afterFlag+q.After)
-	return commandStart + fixedFlags + " " + strings.Join(words, " "), nil
+	return commandStart + q.Nonce + " " + fixedFlags + " " + strings.Join(words, " "), nil
 }
 
 func (q Query) check() error {
 	if err := systemctl.CheckGlob(q.Unit); err != nil {
 		return err
+	}
+	if len(q.Nonce) != 32 || strings.Trim(q.Nonce, "0123456789abcdef") != "" {
+		return fmt.Errorf("nonce %q: not 32 characters of 0-9a-f", q.Nonce)
 	}
 	if q.Lines < All {
 		return fmt.Errorf("%d lines: not a number of lines", q.Lines)
@@ -106,11 +117,12 @@ const cursorChars = "abcdefghijklmnopqrstuvwxyz0123456789=;"
 // ParseCommand returns what cmd asks for. It takes what Query.Command writes and refuses everything else.
 func ParseCommand(cmd string) (Query, error) {
 	errOther := errors.New("not a question for the journal as this program asks it")
-	line, ok := strings.CutPrefix(cmd, commandStart+fixedFlags+" ")
-	if !ok {
+	line, ok := strings.CutPrefix(cmd, commandStart)
+	nonce, line, fixed := strings.Cut(line, " "+fixedFlags+" ")
+	if !ok || !fixed {
 		return Query{}, errOther
 	}
-	q := Query{Lines: All, Old: true}
+	q := Query{Lines: All, Old: true, Nonce: nonce}
 	for word := range strings.SplitSeq(line, " ") {
 		var err error
 		if q, err = q.with(unescape(word)); err != nil {
@@ -146,11 +158,12 @@ func (q Query) with(word string) (_ Query, err error) {
 	return q, err
 }
 
-// escape makes plain to sh, csh and fish what means something to them in a word: the characters of unit names, globs and cursors.
+// escape makes plain to sh, csh and fish what means something to them in a word: the characters of unit names, globs and cursors. A csh
+// has no way to take an exclamation mark for what it is in all places; in brackets ^ means the same.
 func escape(word string) string {
 	const special = `\*?[]^;`
 	var escaped strings.Builder
-	for _, char := range []byte(word) {
+	for _, char := range []byte(strings.ReplaceAll(word, "[!", "[^")) {
 		if strings.IndexByte(special, char) >= 0 {
 			escaped.WriteByte('\\')
 		}

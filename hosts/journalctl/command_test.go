@@ -1,6 +1,7 @@
 package journalctl
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"os/exec"
@@ -9,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"service_manager/hosts/systemctl"
 )
@@ -17,7 +18,7 @@ import (
 const cursor = "s=6c7c6013a8ca4cd2b2b5e7d9b4ad1c9d;i=4f2;b=0d9e7a4a;m=1f;t=64;x=9a"
 
 func queries() map[string]Query {
-	return map[string]Query{
+	all := map[string]Query{
 		"plain":  {Unit: "nginx.service", Lines: 10},
 		"none":   {Unit: "nginx.service"},
 		"follow": {Unit: `system-a\x2db@*.slice`, Lines: All, Follow: true, Old: true},
@@ -27,6 +28,11 @@ func queries() map[string]Query {
 			Priority: "err..warning",
 		},
 	}
+	for name, q := range all {
+		q.Nonce = testNonce
+		all[name] = q
+	}
+	return all
 }
 
 func TestParseCommandTakesWhatCommandWrites(t *testing.T) {
@@ -36,7 +42,7 @@ func TestParseCommandTakesWhatCommandWrites(t *testing.T) {
 			t.Fatal(err)
 		}
 		parsed, err := ParseCommand(command)
-		if diff := cmp.Diff(q, parsed); diff != "" || err != nil {
+		if diff := gocmp.Diff(q, parsed); diff != "" || err != nil {
 			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
 		}
 		for _, other := range []string{command + " --merge", strings.Replace(command, "--no-pager", "--rotate", 1), command + ";id", command[1:]} {
@@ -57,7 +63,9 @@ func TestCommandRefuses(t *testing.T) {
 		{Unit: "a.service", Priority: "urgent"},
 		{Unit: "a.service", After: "s=1 --rotate"},
 		{Unit: "a.service", After: "s='"},
+		{Unit: "a.service", Nonce: "$(id)"},
 	} {
+		q.Nonce = cmp.Or(q.Nonce, testNonce)
 		if command, err := q.Command(); err == nil {
 			t.Errorf("%+v: %s", q, command)
 		}
@@ -78,12 +86,12 @@ func TestParsePriority(t *testing.T) {
 
 // fakeJournalctl tells how it was called, and, where it follows, that it was ended.
 const fakeJournalctl = `#!/bin/sh
-if [ "$*" = "--quiet --system --lines=0" ]; then exit "${DENIED:-0}"; fi
+if [ "$*" = "--quiet --system --lines=0" ]; then [ "$HANG" ] || exit "${DENIED:-0}"; fi
 if read -r line; then echo "stdin is $line"; fi
 echo "in $LC_ALL $TZ colors=$SYSTEMD_COLORS"
 for argument do printf "<%s>\n" "$argument"; done
-case " $* " in
-*" --follow "*) trap 'echo ended >"$ENDED"; exit 0' TERM; echo "pid $$"; while :; do sleep 0.1; done;;
+case "$HANG $* " in
+*" --follow "* | hang*) trap 'echo ended >"$ENDED"; exit 0' TERM; echo "pid $$"; while :; do sleep 0.1; done;;
 esac
 exit 3
 `
@@ -120,7 +128,7 @@ func TestShells(t *testing.T) {
 			if _, ok := errors.AsType[*exec.ExitError](err); !ok || cmd.ProcessState.ExitCode() != 3 {
 				t.Errorf("%s: %v; want the exit status of journalctl, 3", name, err)
 			}
-			for _, want := range []string{"in C UTC colors=0\n<--no-pager>\n<--output=export>\n", "<--unit=" + q.Unit + ">\n"} {
+			for _, want := range []string{Query{Nonce: testNonce}.Begin() + "in C UTC colors=0\n<--no-pager>\n<--output=export>\n", "<--unit=" + q.Unit + ">\n"} {
 				if !strings.Contains(string(out), want) {
 					t.Errorf("%s: %s; want %s", name, out, want)
 				}
@@ -131,15 +139,34 @@ func TestShells(t *testing.T) {
 
 // Where the account may not read the journal, nothing is asked.
 func TestAsksFirst(t *testing.T) {
-	command, err := Query{Unit: "nginx.service"}.Command()
+	command, err := Query{Unit: "nginx.service", Nonce: testNonce}.Command()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := shell(t, "sh", "", command)
 	cmd.Env = append(cmd.Env, "DENIED=5")
+	if _, err := cmd.StdinPipe(); err != nil { // It stays open.
+		t.Fatal(err)
+	}
 	if out, err := cmd.Output(); len(out) > 0 || cmd.ProcessState.ExitCode() != 5 {
 		t.Errorf("%s, %v; want nothing but exit status 5", out, err)
 	}
+}
+
+// Neither is the question whether it may left behind.
+func TestAskingFirstEndsWithStandardInput(t *testing.T) {
+	command, err := Query{Unit: "nginx.service", Nonce: testNonce}.Command()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := shell(t, "sh", filepath.Join(t.TempDir(), "ended"), command)
+	cmd.Env = append(cmd.Env, "HANG=hang")
+	if err := cmd.Start(); err != nil { // There is no standard input from the beginning.
+		t.Fatal(err)
+	}
+	late := time.AfterFunc(30*time.Second, func() { t.Error("journalctl goes on"); _ = cmd.Process.Kill() })
+	defer late.Stop()
+	_ = cmd.Wait() // It ends with the exit status of one that was ended.
 }
 
 // A journalctl that follows ends when standard input does, whatever else happens; and units and cursors arrive as they are.
@@ -187,7 +214,7 @@ func TestFollowingEndsWithStandardInput(t *testing.T) {
 					t.Errorf("%s: %s; want %s", name, out, want)
 				}
 			}
-			if q.After != "" && !strings.Contains(out.String(), "<--after-cursor="+q.After+">\n") {
+			if q.After != "" && !strings.Contains(out.String(), "<--cursor="+q.After+">\n") {
 				t.Errorf("%s: the cursor did not arrive:\n%s", name, out)
 			}
 		}
@@ -212,7 +239,7 @@ func shells(t *testing.T) []string {
 
 // The same names are refused as in a query for states.
 func TestUnitsAreThoseOfSystemctl(t *testing.T) {
-	_, err := Query{Unit: "a b.service"}.Command()
+	_, err := Query{Unit: "a b.service", Nonce: testNonce}.Command()
 	if !errors.Is(err, systemctl.ErrUnitName) {
 		t.Error(err)
 	}

@@ -9,7 +9,10 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
+
+	"service_manager/hosts/systemctl"
 )
 
 // MaxField bounds what is kept of one field of an entry, in bytes.
@@ -31,10 +34,34 @@ type Entry struct {
 	Cut        bool // the message goes on beyond MaxField
 }
 
-// Read calls each with the entries that r holds, until it ends or each returns an error. An entry that is not whole at the end is left
-// out. An error of r is returned as it is.
-func Read(r io.Reader, each func(Entry) error) error {
+// maxNoise bounds what a login shell may print before the answer, in bytes.
+const maxNoise = 256 << 10
+
+// skipNoise reads up to the line that begins the answer to the query of that nonce.
+func skipNoise(r *bufio.Reader, nonce string) error {
+	begin := bytes.TrimSpace([]byte(systemctl.BeginMarker(nonce, section)))
+	var noise []byte
+	for {
+		line, _, err := readLine(r)
+		if err == nil && bytes.Equal(line, begin) {
+			return nil
+		}
+		if noise = append(append(noise, line...), '\n'); err == io.EOF || err == nil && len(noise) > maxNoise { //nolint:errorlint // bufio returns it bare
+			return fmt.Errorf("%w: %.100q", ErrOutput, bytes.TrimSpace(noise))
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// Read calls each with the entries that r holds, the output of the command of a query with that nonce, until it ends or each returns an
+// error. An entry that is not whole at the end is left out. An error of r is returned as it is.
+func Read(r io.Reader, nonce string, each func(Entry) error) error {
 	in := bufio.NewReaderSize(r, 64<<10)
+	if err := skipNoise(in, nonce); err != nil {
+		return err
+	}
 	var entry fields
 	for {
 		name, value, cut, err := readField(in)
@@ -132,9 +159,9 @@ func isName(key []byte) bool {
 
 // fields are those of an entry that count here.
 type fields struct {
-	time, cursor, boot, message, priority   string
-	identifier, command, pid, syslogPID     string
-	ofUnit, aboutUnit, dumpedUnit, ofObject string
+	time, cursor, boot, message, priority string
+	identifier, command, pid, syslogPID   string
+	ofUnit, aboutUnit, dumpedUnit         string
 
 	cut, some bool
 }
@@ -178,10 +205,20 @@ func (f *fields) field(name string) *string {
 		return &f.aboutUnit
 	case "COREDUMP_UNIT":
 		return &f.dumpedUnit
-	case "OBJECT_SYSTEMD_UNIT":
-		return &f.ofObject
 	}
 	return nil
+}
+
+// unit is the unit that logged it or, where systemd or systemd-coredump did, that it is about. Of all others that is no more than they say:
+// fields without an underscore before them come from whoever logs (systemd.journal-fields(7)).
+func (f *fields) unit() string {
+	switch {
+	case f.pid == "1" && f.aboutUnit != "":
+		return f.aboutUnit
+	case strings.HasPrefix(f.ofUnit, "systemd-coredump@") && f.dumpedUnit != "":
+		return f.dumpedUnit
+	}
+	return f.ofUnit
 }
 
 func (f *fields) entry() (Entry, error) {
@@ -191,7 +228,7 @@ func (f *fields) entry() (Entry, error) {
 	}
 	return Entry{
 		Time: time.UnixMicro(micros), Cursor: f.cursor, BootID: f.boot,
-		Unit:       cmp.Or(f.aboutUnit, f.dumpedUnit, f.ofObject, f.ofUnit),
+		Unit:       f.unit(),
 		Identifier: cmp.Or(f.identifier, f.command), PID: cmp.Or(f.pid, f.syslogPID),
 		Priority: priority(f.priority), Message: f.message, Cut: f.cut,
 	}, nil

@@ -15,8 +15,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+const testNonce = "0123456789abcdef0123456789abcdef"
+
+// behindBegin is an answer that begins with r.
+func behindBegin(r io.Reader) io.Reader {
+	return io.MultiReader(strings.NewReader(Query{Nonce: testNonce}.Begin()), r)
+}
+
 func read(r io.Reader) (all []Entry, err error) {
-	err = Read(r, func(e Entry) error {
+	err = Read(behindBegin(r), testNonce, func(e Entry) error {
 		all = append(all, e)
 		return nil
 	})
@@ -49,16 +56,40 @@ func TestReadTakesWhatAppendWrites(t *testing.T) {
 	}
 }
 
-// What the unit is called, whoever logged: systemd itself, the service, or systemd-coredump.
+// What a login shell prints before the answer is passed over, whatever it looks like, but not without end.
+func TestReadPassesOverNoise(t *testing.T) {
+	const entry = "__REALTIME_TIMESTAMP=1\nMESSAGE=x\n\n"
+	begin := Query{Nonce: testNonce}.Begin()
+	for noise, ok := range map[string]bool{
+		"": true, "Welcome to h1!\n": true, "WELCOME\n": true, "MESSAGE=forged\n\n": true, "no line feed": true,
+		Query{Nonce: strings.Repeat("f", 32)}.Begin(): true, strings.Repeat("x", maxNoise): false,
+	} {
+		entries := 0
+		err := Read(strings.NewReader(noise+begin+entry), testNonce, func(e Entry) error {
+			if entries++; e.Message != "x" {
+				t.Errorf("%.20q: %+v", noise, e)
+			}
+			return nil
+		})
+		if ok && (err != nil || entries != 1) || !ok && !errors.Is(err, ErrOutput) {
+			t.Errorf("%.20q: %d entries, %v", noise, entries, err)
+		}
+	}
+	if err := Read(strings.NewReader("Welcome!\n"+entry), testNonce, func(Entry) error { return nil }); !errors.Is(err, ErrOutput) || !strings.Contains(err.Error(), "Welcome!") {
+		t.Errorf("no answer: %v", err)
+	}
+}
+
+// What the unit is called, whoever logged: systemd itself, the service, or systemd-coredump. No service can pass for another one.
 func TestReadFindsTheUnit(t *testing.T) {
-	const text = "__REALTIME_TIMESTAMP=1\n_SYSTEMD_UNIT=init.scope\nUNIT=a.service\n_COMM=systemd\n\n" +
+	const text = "__REALTIME_TIMESTAMP=1\n_SYSTEMD_UNIT=init.scope\nUNIT=a.service\n_COMM=systemd\n_PID=1\n\n" +
 		"__REALTIME_TIMESTAMP=2\nCOREDUMP_UNIT=b.service\n_SYSTEMD_UNIT=systemd-coredump@0.service\nSYSLOG_IDENTIFIER=dump\n_COMM=x\n\n" +
-		"__REALTIME_TIMESTAMP=3\nOBJECT_SYSTEMD_UNIT=c.service\nOTHER=1\nSYSLOG_PID=7\n\n-- No entries --\n"
+		"__REALTIME_TIMESTAMP=3\n_SYSTEMD_UNIT=evil.service\nUNIT=c.service\nCOREDUMP_UNIT=c.service\nOTHER=1\nSYSLOG_PID=7\n\n-- No entries --\n"
 	got, err := read(strings.NewReader(text))
 	want := []Entry{
-		{Time: time.UnixMicro(1), Unit: "a.service", Identifier: "systemd", Priority: -1},
+		{Time: time.UnixMicro(1), Unit: "a.service", Identifier: "systemd", PID: "1", Priority: -1},
 		{Time: time.UnixMicro(2), Unit: "b.service", Identifier: "dump", Priority: -1},
-		{Time: time.UnixMicro(3), Unit: "c.service", PID: "7", Priority: -1},
+		{Time: time.UnixMicro(3), Unit: "evil.service", PID: "7", Priority: -1},
 	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
@@ -99,7 +130,7 @@ func TestReadEndsWithEitherSide(t *testing.T) {
 	if _, err := read(io.MultiReader(strings.NewReader("__REALTIME_TIMESTAMP=1\n"), iotest.ErrReader(broken))); !errors.Is(err, broken) {
 		t.Errorf("the reader's: %v", err)
 	}
-	err := Read(strings.NewReader("__REALTIME_TIMESTAMP=1\n\n__REALTIME_TIMESTAMP=2\n\n"), func(Entry) error { return broken })
+	err := Read(behindBegin(strings.NewReader("__REALTIME_TIMESTAMP=1\n\n__REALTIME_TIMESTAMP=2\n\n")), testNonce, func(Entry) error { return broken })
 	if !errors.Is(err, broken) {
 		t.Errorf("the caller's: %v", err)
 	}

@@ -10,7 +10,9 @@ var (
 	// ErrNotPermitted says that the account sees no more of the journal than what it has logged itself.
 	ErrNotPermitted = errors.New("the account may not read the journal")
 	// ErrNoJournal says that the host keeps no journal.
-	ErrNoJournal = errors.New("there is no journal")
+	ErrNoJournal = errors.New("there is no journal; it keeps one unless Storage=none in its journald.conf")
+	// ErrKilled says that a signal ended journalctl, as a shutdown does.
+	ErrKilled = errors.New("journalctl was ended by a signal there")
 	// ErrOld says that journalctl is older than systemd 236: ask again with Query.Old.
 	ErrOld = errors.New("journalctl does not know --output-fields")
 )
@@ -36,6 +38,8 @@ func Explain(exit int, stderr string) error {
 		return ErrNoJournal
 	case exit <= 0:
 		return nil
+	case exit > 128:
+		return fmt.Errorf("%w (exit status %d)", ErrKilled, exit)
 	}
 	return fmt.Errorf("journalctl ended with exit status %d%s", exit, said(stderr))
 }

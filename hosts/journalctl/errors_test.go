@@ -21,6 +21,7 @@ func TestExplain(t *testing.T) {
 		{1, "journalctl: unrecognized option '--output-fields=MESSAGE'\n", ErrOld, ""},
 		{1, "No journal files were found.\n", ErrNoJournal, "no journal"},
 		{0, "Journal file /var/log/journal/x/system.journal is truncated, ignoring file.\n", nil, ""},
+		{143, "Terminated\n", ErrKilled, "by a signal there (exit status 143)"},
 		{127, "sh: 1: journalctl: not found\n", nil, "exit status 127: sh: 1: journalctl: not found"},
 		{1, "first\nlast " + strings.Repeat("x", 500) + "\n", nil, "exit status 1: last x"},
 		{2, "", nil, "exit status 2, and not a word"},

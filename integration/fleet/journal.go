@@ -111,7 +111,7 @@ func (h *host) journal(q journalctl.Query, from, to int64) []journalctl.Entry {
 			continue
 		}
 		for _, e := range h.entries(u, i, from, to) {
-			if low <= e.Priority && e.Priority <= high && e.compare(after) > 0 {
+			if low <= e.Priority && e.Priority <= high && e.compare(after) >= 0 {
 				all = append(all, e)
 			}
 		}

@@ -24,6 +24,9 @@ func (s *station) readJournal(ctx context.Context, q journalctl.Query, stdin io.
 		_, _ = io.WriteString(stderr, noRights) // The client may be gone.
 		return 1
 	}
+	if _, err := io.WriteString(stdout, q.Begin()); err != nil {
+		return -1
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	s.fleet.returning.Go(func() {
