@@ -257,7 +257,8 @@ func unitEventText(e publish.Event) string {
 	}
 	if before != nil && after != nil {
 		parts = append(parts, otherChanges(*before, *after)...)
-		if e.Event == publish.UnitChanged && len(parts) == 1 && deref(before.InvocationID) != deref(after.InvocationID) {
+		// systemd forgets the invocation of a unit that is inactive and that nothing wants.
+		if e.Event == publish.UnitChanged && len(parts) == 1 && after.InvocationID != nil && deref(before.InvocationID) != *after.InvocationID {
 			parts = append(parts, "started in between")
 		}
 	}

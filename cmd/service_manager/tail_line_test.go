@@ -56,6 +56,7 @@ func TestUnitEventLines(t *testing.T) {
 	})
 	gone := publish.UnitState{Name: "nginx.service", LoadState: "not-found", ActiveState: "inactive", SubState: "dead"}
 	anew := with(running, func(u *publish.UnitState) { u.InvocationID = new("b") })
+	unloaded := with(running, func(u *publish.UnitState) { u.ActiveState, u.SubState, u.InvocationID = "inactive", "dead", nil })
 	for _, test := range []struct {
 		event         string
 		before, after *publish.UnitState
@@ -75,6 +76,7 @@ func TestUnitEventLines(t *testing.T) {
 		{publish.UnitChanged, &running, &dead, nil, "  web-01 nginx.service active → inactive"},
 		{publish.UnitChanged, &running, new(state("active", "exited")), nil, "  web-01 nginx.service active/running → active/exited"},
 		{publish.UnitChanged, &running, &anew, nil, "  web-01 nginx.service active, started in between"},
+		{publish.UnitChanged, &running, &unloaded, nil, "  web-01 nginx.service active → inactive"},
 		{publish.UnitChanged, &running, new(with(running, func(u *publish.UnitState) {
 			u.UnitFileState = new("disabled")
 		})), nil, "  web-01 nginx.service active, unit file enabled → disabled"},
