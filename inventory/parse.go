@@ -121,7 +121,7 @@ func otherwise(err error) string {
 	case errors.Is(err, fs.ErrNotExist):
 		return "write one, for which [[hosts]] and a name are enough, or name another with --inventory"
 	case errors.Is(err, fs.ErrPermission):
-		return "be an account that may read it, as with sudo, or name another inventory with --inventory"
+		return "be an account that may read it, such as the collector's (sudo -u service_manager), or name another inventory with --inventory"
 	}
 	return "name another inventory with --inventory"
 }
