@@ -125,6 +125,33 @@ func TestOperate(t *testing.T) {
 	}
 }
 
+// Real polkit: without a rule nothing is done; with the one that is printed a restart is one, without sudo, and nothing else is allowed.
+func TestOperateByPolkit(t *testing.T) {
+	const host, file = "web-02", "/etc/polkit-1/rules.d/50-service_manager.rules"
+	stack.must(t, host, "test -x /usr/lib/polkit-1/polkitd")
+	restart := []string{"restart", managedUnit, host, "--yes"}
+	before := invocation(t, host, managedUnit)
+	refused := operate(t, restart...)
+	refused.wants(t, 2, `^web-02 +failed +active/running .*denied: not permitted: .*Interactive authentication required`)
+	if after := invocation(t, host, managedUnit); after != before {
+		t.Fatal("refused, it was restarted")
+	}
+
+	_, printed, found := strings.Cut(refused.stderr, ": "+file+"\n\n")
+	rule, _, ended := strings.Cut(printed, "\n});\n")
+	if !found || !ended {
+		t.Fatalf("it printed no rule for %s:\n%s", file, refused.stderr)
+	}
+	forgetLater(t, host, file)
+	stack.must(t, host, "cat >"+file+" <<'END'\n"+rule+"\n});\nEND\ntrue")
+	eventually(t, "polkit to read the rule", func() bool { return operate(t, restart...).code == 0 }) // It looks for new ones itself.
+	if after := invocation(t, host, managedUnit); after == "" || after == before {
+		t.Errorf("the invocation is still %s", after)
+	}
+	operate(t, "stop", managedUnit, host, "--yes").wants(t, 2, `^web-02 +failed +active/running .*denied: not permitted: `)
+	operate(t, "restart", "api", host, "--yes").wants(t, 2, `^web-02 +failed +active/running .*denied: not permitted: `)
+}
+
 // What sudo itself makes of a rule for a name with all characters that mean something to it.
 func TestSudoersRule(t *testing.T) {
 	odd := systemctl.Operation{Verb: systemctl.Restart, Unit: `srv-a\x2db:c.mount`, Sudo: true}
