@@ -6,6 +6,7 @@ GOLANGCI_LINT_VERSION = v2.15.0
 DEADCODE_VERSION = v0.52.0
 GOVULNCHECK_VERSION = v1.9.0
 NFPM_VERSION = v2.45.2
+FREEZE_VERSION = v0.2.2
 
 # Where Go's own installer puts it, and where Debian has debootstrap, also for a shell that does not look there.
 # The last is where integration/setup puts promtool.
@@ -16,6 +17,7 @@ TOOLS := $(CACHE)/$(firstword $(shell PATH='$(PATH)' go env GOVERSION 2>&1))
 GOLANGCI_LINT = $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
 DEADCODE = $(TOOLS)/deadcode-$(DEADCODE_VERSION)/deadcode
 NFPM = $(TOOLS)/nfpm-$(NFPM_VERSION)/nfpm
+FREEZE = $(TOOLS)/freeze-$(FREEZE_VERSION)/freeze
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 # The time of all files in a release.
@@ -92,6 +94,10 @@ integration: ## Integration tests: they start the test stack, and stop it; and, 
 .PHONY: chaos
 chaos: ## Faults for CHAOS_FOR, one after the other, and whether an event is missing; CHAOS_SEED repeats an order
 	CHAOS_FOR=$(CHAOS_FOR) go test $(RACE) -tags=integration -count=1 -timeout=0 $(CHAOS_TEST)
+
+.PHONY: captures
+captures: $(FREEZE) ## Make the images in the pages anew; needs tmux and asciinema, and BROKER=amqp://… for that of tail
+	CAPTURES=write FREEZE=$(FREEZE) BROKER=$(BROKER) go test -count=1 -run '^TestCaptures$$' ./cmd/service_manager
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME
@@ -174,3 +180,6 @@ $(DEADCODE):
 
 $(NFPM):
 	GOBIN=$(@D) go install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION)
+
+$(FREEZE):
+	GOBIN=$(@D) go install github.com/charmbracelet/freeze@$(FREEZE_VERSION)

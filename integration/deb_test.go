@@ -69,6 +69,7 @@ func testInstall(t *testing.T) {
 		"/usr/share/man/man1/service_manager.1.gz", "/usr/share/man/man1/service_manager-run.1.gz", "/usr/share/man/man5/service_manager-inventory.5.gz",
 		"/usr/share/bash-completion/completions/service_manager", "/usr/share/zsh/vendor-completions/_service_manager",
 		"/usr/share/fish/vendor_completions.d/service_manager.fish", "/usr/share/doc/service-manager/copyright", "/usr/share/doc/service-manager/docs/troubleshooting.md",
+		"/usr/share/doc/service-manager/docs/captures/status.svg",
 		"/usr/share/doc/service-manager/examples/grafana.json", "/usr/share/doc/service-manager/examples/prometheus.rules.yml",
 	} {
 		if !strings.Contains(files, "\n"+want+"\n") {
