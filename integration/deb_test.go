@@ -30,7 +30,8 @@ func TestDebianPackage(t *testing.T) {
 		t.Run("frozen", u.testFrozen) &&
 		t.Run("stop", u.testStop) &&
 		t.Run("remove", testRemove) &&
-		t.Run("purge", testPurge)
+		t.Run("purge", testPurge) &&
+		t.Run("first host", testFirstHost)
 }
 
 // buildPackage makes the package and copies it to the machine.
