@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -41,16 +42,41 @@ func parseMoment(s string, now time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf(`%q: write a time such as 10:00, "2026-11-26 10:00", 2h30m or 3d (that long ago), today or yesterday`, s)
 }
 
-// parseAgo reads how long ago something is: "2h30m", "3d", "-1h", "15m ago".
+// parseAgo reads how long ago something is: "2h30m", "3d", "-1h", "15 min ago".
 func parseAgo(text string) (time.Duration, bool) {
+	const longest = 100 * 365 * 24 * time.Hour
 	text = strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(text, "-"), "ago"))
-	for unit, length := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
-		if n, ok := strings.CutSuffix(text, unit); ok {
-			if count, err := strconv.ParseUint(n, 10, 16); err == nil {
-				return time.Duration(count) * length, true
-			}
+	ago, found := time.Duration(0), false
+	for rest := text; rest != ""; found = true {
+		part := timePart().FindStringSubmatch(rest)
+		if part == nil {
+			return 0, false
+		}
+		n, err := strconv.ParseFloat(part[1], 64)
+		length := n * float64(timeUnits()[part[2]])
+		if err != nil || length == 0 && n != 0 || length > float64(longest-ago) {
+			return 0, false
+		}
+		ago += time.Duration(length)
+		rest = rest[len(part[0]):]
+	}
+	return ago, found
+}
+
+// timePart is a number and a unit, as systemd.time(7) has them.
+func timePart() *regexp.Regexp {
+	return regexp.MustCompile(`^\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]+)`)
+}
+
+func timeUnits() map[string]time.Duration {
+	units := make(map[string]time.Duration)
+	for length, names := range map[time.Duration]string{
+		time.Millisecond: "ms msec", time.Second: "s sec second seconds", time.Minute: "m min minute minutes", time.Hour: "h hr hour hours",
+		24 * time.Hour: "d day days", 7 * 24 * time.Hour: "w week weeks",
+	} {
+		for name := range strings.FieldsSeq(names) {
+			units[name] = length
 		}
 	}
-	ago, err := time.ParseDuration(text)
-	return ago, err == nil && ago >= 0
+	return units
 }

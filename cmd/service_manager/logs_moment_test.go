@@ -27,12 +27,15 @@ func TestParseMoment(t *testing.T) {
 		"3d":                   now.AddDate(0, 0, -3),
 		"2w ago":               now.AddDate(0, 0, -14),
 		"0s":                   now,
+		"1d12h":                now.Add(-36 * time.Hour),
+		"5 min ago":            now.Add(-5 * time.Minute),
+		"1.5h":                 now.Add(-90 * time.Minute),
 	} {
 		if got, err := parseMoment(given, now); err != nil || !got.Equal(want) {
 			t.Errorf("%q: %v, %v; want %v", given, got, err, want)
 		}
 	}
-	for _, given := range []string{"", "soon", "25:00", "2026-13-01", "--1h", "1", "@x", "ago", "-d", "1x"} {
+	for _, given := range []string{"", "soon", "25:00", "2026-13-01", "--1h", "1", "@x", "ago", "-d", "1x", "60000w", "9999999999999999h", "1h x"} {
 		if got, err := parseMoment(given, now); err == nil || !strings.Contains(err.Error(), "write a time such as") {
 			t.Errorf("%q: %v, %v", given, got, err)
 		}

@@ -58,7 +58,10 @@ func (w *logWriter) short(l logLine) error {
 	if w.glob {
 		who = strings.TrimSpace(printable(e.Unit) + " " + who)
 	}
-	front := w.host(l) + " " + e.Time.Local().Format("Jan _2 15:04:05.000") + " " + who + ": " //nolint:gosmopolitan // The reader's zone is wanted.
+	if who != "" {
+		who += ": "
+	}
+	front := w.host(l) + " " + e.Time.Local().Format("Jan _2 15:04:05.000") + " " + who //nolint:gosmopolitan // The reader's zone is wanted.
 	return w.message(front, e)
 }
 

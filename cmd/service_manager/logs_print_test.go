@@ -43,7 +43,7 @@ func TestLogFormats(t *testing.T) {
 		"bare": {
 			"short", false, "a.service", two[:1],
 			logLine{host: "web-01", entry: bare},
-			"web-01 Nov 26 09:40:00.123 : x\nweb-01 Nov 26 09:40:00.123 : (cut off after 1048576 bytes)\n",
+			"web-01 Nov 26 09:40:00.123 x\nweb-01 Nov 26 09:40:00.123 (cut off after 1048576 bytes)\n",
 		},
 		"coloured": {
 			"cat", true, "worker@1.service", two,

@@ -234,6 +234,8 @@ func (o *operation) run(ctx context.Context) error {
 			stopped, code = errors.New("interrupted in "+where), exitHost
 		case bad:
 			stopped, code = errors.New(where+" did not go well"), exitUnit
+		case o.results.wrong != nil: // No one would see how it goes on.
+			stopped, code = fmt.Errorf("after %s the results could not be written: %w", where, o.results.wrong), exitOwn
 		}
 	}
 	return o.end(stopped, code)
@@ -268,7 +270,7 @@ func (o *operation) end(stopped error, code int) error {
 	for _, result := range o.plan.leftOut {
 		o.results.add(result, 0)
 	}
-	if err := o.results.end(); err != nil {
+	if err := o.results.end(); err != nil && stopped == nil {
 		return failed(exitOwn, err)
 	}
 	o.results.tellRights(o.app.stderr, o.plan)
@@ -280,8 +282,12 @@ func (o *operation) end(stopped error, code int) error {
 		return nil
 	}
 	if undone := o.results.undone(); len(undone) > 0 {
-		stopped = fmt.Errorf("%w; it was not done on %s; when that is mended, go on with: service_manager %s %s %s", stopped,
-			count(len(undone), "host"), o.plan.verb, shellWord(o.plan.unit), o.app.selectorOf(undone)(undone))
+		when := "when that is mended, "
+		if code == exitHost {
+			when = ""
+		}
+		stopped = fmt.Errorf("%w; it was not done on %s; %sgo on with: service_manager %s %s %s", errors.New(stopped.Error()), // No broken pipe any more.
+			count(len(undone), "host"), when, o.plan.verb, shellWord(o.plan.unit), o.app.selectorOf(undone)(undone))
 	}
 	return failed(code, stopped)
 }

@@ -3,11 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"service_manager/hosts/systemctl"
@@ -224,7 +228,7 @@ func TestInterruptedOperation(t *testing.T) {
 		said   string
 	}{
 		{1, "0s", nil, "interrupted while the hosts were read; nothing was done"},
-		{4, "20s", []string{"web-01  unknown ", "web-02  not done"}, "interrupted in batch 1 of 2; it was not done on 1 host; when that is mended, go on with: "},
+		{4, "20s", []string{"web-01  unknown ", "web-02  not done"}, "interrupted in batch 1 of 2; it was not done on 1 host; go on with: "},
 		{5, "0s", []string{"web-01  done ", "web-02  not done"}, "interrupted in batch 2 of 2; it was not done on 1 host; "},
 	} {
 		t.Run(test.said, func(t *testing.T) {
@@ -245,5 +249,50 @@ func TestInterruptedOperation(t *testing.T) {
 				t.Errorf("it printed\n%s%s", stdout.String(), stderr.String())
 			}
 		})
+	}
+}
+
+// Once no one reads the results any more, nothing more is begun, and what is left undone is named where a person may still see it.
+func TestOperationEndsWithItsReader(t *testing.T) {
+	simulated, err := fleet.Start(fleet.Config{Hosts: 10, Dir: t.TempDir(), Seed: 1, Steady: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer simulated.Close()
+	var stderr bytes.Buffer
+	args := []string{"restart", "nginx", "@web", "--yes", "--settle", "0s", "-i", simulated.InventoryPath()}
+	if code := execute(t.Context(), args, nil, brokenPipe{}, &stderr); code != exitOwn {
+		t.Errorf("exit code %d, want %d", code, exitOwn)
+	}
+	const want = "after batch 1 of 4 the results could not be written: broken pipe; it was not done on 3 hosts; when that is mended, go on with: "
+	if !strings.Contains(stderr.String(), want) {
+		t.Errorf("it said\n%s", &stderr)
+	}
+}
+
+// No message can lead to an operation: the one place that changes a host is behind the commands of a person, and the one that receives
+// messages only prints them.
+func TestOnlyAPersonOperates(t *testing.T) {
+	places := map[string][]string{".Operate(": nil, "publish.NewSubscriber(": nil}
+	for _, folder := range []string{"cmd", "collector", "hosts", "inventory", "publish"} {
+		err := filepath.WalkDir(filepath.Join("..", "..", folder), func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			for call := range places {
+				if strings.Contains(string(text), call) {
+					places[call] = append(places[call], filepath.Base(path))
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := map[string][]string{".Operate(": {"operate_host.go"}, "publish.NewSubscriber(": {"tail.go"}}
+	if diff := cmp.Diff(want, places); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
