@@ -155,3 +155,22 @@ func TestWatchInTmux(t *testing.T) {
 		t.Errorf("the terminal is set to %s, was %s", settings[1], settings[0])
 	}
 }
+
+// A full screen in a terminal that has grown leaves nothing behind either.
+func TestWatchThatGrewInTmux(t *testing.T) {
+	simulated, err := fleet.Start(fleet.Config{Hosts: 10, Dir: t.TempDir(), Seed: 1, Steady: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer simulated.Close()
+	screen := newTmux(t)
+	screen.run(t, "new-session", "-d", "-x", "80", "-y", "10", "-e", "FLEET="+simulated.InventoryPath(),
+		`echo before; service_manager status --watch=1s -o wide -i "$FLEET"; echo "exit code $?"; cat`)
+	screen.await(t, `(?m)^q ends it; .*rows 1 to \d+ of \d\d`)
+	screen.run(t, "resize-window", "-x", "120", "-y", "20")
+	screen.await(t, `(?m)^q ends it; .*rows 1 to 1\d of \d\d`)
+	screen.run(t, "send-keys", "q")
+	if frame := screen.await(t, "exit code 1"); !strings.HasPrefix(frame, "before\n10 hosts: ") {
+		t.Errorf("it ended with:\n%s", frame)
+	}
+}

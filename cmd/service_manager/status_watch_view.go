@@ -104,6 +104,7 @@ func (v *watchView) waiting(read []publish.Status) string {
 type watchModel struct {
 	view  watchView
 	drawn string
+	ended bool // a person has ended it
 }
 
 // redraw asks for the next frame.
@@ -138,6 +139,10 @@ func (m *watchModel) Update(message tea.Msg) (tea.Model, tea.Cmd) {
 	default:
 		return m, nil
 	}
+	if m.ended { // What is on its screen tmux would leave behind, above what was there before, if the terminal has grown meanwhile.
+		m.drawn = ""
+		return m, next
+	}
 	m.drawn = strings.Join(m.view.frame(time.Now()), "\n")
 	return m, next
 }
@@ -147,6 +152,7 @@ func (m *watchModel) key(name string) tea.Cmd {
 	page := max(m.view.height-3, 1)
 	switch name {
 	case "q", "ctrl+c":
+		m.ended = true
 		return tea.Quit
 	case "ctrl+z":
 		return tea.Suspend
