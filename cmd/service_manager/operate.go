@@ -287,7 +287,7 @@ func (o *operation) end(stopped error, code int) error {
 			when = ""
 		}
 		stopped = fmt.Errorf("%w; it was not done on %s; %sgo on with: service_manager %s %s %s", errors.New(stopped.Error()), // No broken pipe any more.
-			count(len(undone), "host"), when, o.plan.verb, shellWord(o.plan.unit), o.app.selectorOf(undone)(undone))
+			count(len(undone), "host"), when, o.plan.verb, shellWord(o.plan.unit), o.app.selectorOf(foldNames(undone))(foldNames(undone)))
 	}
 	return failed(code, stopped)
 }

@@ -86,20 +86,40 @@ func (p plan) print(out io.Writer) {
 	for _, w := range ways {
 		on := ""
 		if len(ways) > 1 {
-			on = " on " + strings.Join(names[w], ", ")
+			on = " on " + strings.Join(foldNames(names[w]), ", ")
 		}
 		fmt.Fprintf(out, "to run as %s%s:\n  %s\n", w.user, on, w.command)
 	}
 	for i, batch := range p.batches {
-		var hosts []string
-		for _, t := range batch {
-			hosts = append(hosts, fmt.Sprintf("%s (now %s)", t.host.Name, stateOf(p.verb, t.before)))
-		}
-		fmt.Fprintf(out, "batch %d of %d: %s\n", i+1, len(p.batches), strings.Join(hosts, ", "))
+		fmt.Fprintf(out, "batch %d of %d: %s\n", i+1, len(p.batches), p.describe(batch))
 	}
 	for _, o := range p.leftOut {
 		fmt.Fprintf(out, "left out: %s: %s\n", o.Host, o.note())
 	}
+}
+
+// describe names the hosts of a batch and how the unit is there, of many those together where it is the same.
+func (p plan) describe(batch []target) string {
+	const many = 10
+	var (
+		hosts, states []string
+		names         = make(map[string][]string)
+	)
+	for _, t := range batch {
+		state := stateOf(p.verb, t.before)
+		hosts = append(hosts, fmt.Sprintf("%s (now %s)", t.host.Name, state))
+		if names[state] == nil {
+			states = append(states, state)
+		}
+		names[state] = append(names[state], t.host.Name)
+	}
+	if len(batch) < many {
+		return strings.Join(hosts, ", ")
+	}
+	for i, state := range states {
+		states[i] = fmt.Sprintf("%s (now %s)", strings.Join(foldNames(names[state]), ", "), state)
+	}
+	return strings.Join(states, "; ")
 }
 
 // stateOf is what matters to the verb of a unit's state.
