@@ -198,8 +198,10 @@ func (o *opening) explain(ctx context.Context, err error, took time.Duration) *E
 	switch {
 	case errors.Is(context.Cause(ctx), context.Canceled):
 		return fail(Unreachable, "connecting through its jump host %s was interrupted: %w", name, context.Cause(ctx))
-	case errors.Is(err, errLost), errors.Is(err, errSilent):
+	case errors.Is(err, errSilent):
 		return fail(Unreachable, "its jump host %s does not answer: %w", name, err)
+	case errors.Is(err, errLost): // By whoever's hand: its own, or that of another opening, to which it did not answer.
+		return fail(Unreachable, "the connection to its jump host %s broke, or it does not answer: %w", name, err)
 	case !ok:
 		return fail(Unreachable, "its jump host %s answers, but had no connection to the host within %v; is the host up, and does a firewall "+
 			"drop the port?", name, took)
