@@ -274,6 +274,7 @@ func (o *operation) end(stopped error, code int) error {
 		return failed(exitOwn, err)
 	}
 	o.results.tellRights(o.app.stderr, o.plan)
+	interrupted := code == exitHost
 	code = max(code, o.results.exit())
 	if stopped == nil {
 		if code != 0 {
@@ -283,7 +284,7 @@ func (o *operation) end(stopped error, code int) error {
 	}
 	if undone := o.results.undone(); len(undone) > 0 {
 		when := "when that is mended, "
-		if code == exitHost {
+		if interrupted {
 			when = ""
 		}
 		stopped = fmt.Errorf("%w; it was not done on %s; %sgo on with: service_manager %s %s %s", errors.New(stopped.Error()), // No broken pipe any more.
