@@ -239,6 +239,8 @@ func (l *link) put(ctx context.Context, h inventory.Host, query systemctl.Query)
 		if answered || err != nil {
 			return answer, err
 		}
+	} else {
+		l.conn.endStream(ctx) // A reload may have changed the mode.
 	}
 	command, err := query.Command()
 	if err != nil {

@@ -93,8 +93,8 @@ func (st *stream) put(stdio io.ReadWriter, q question) ([]byte, error) {
 	return answer, nil
 }
 
-// ask puts a question and waits for its answer until ctx ends, when the stream is left as a command that did not end in time. The error wraps [errLate] and the cause of ctx, or [errStreamEnded], or says that the connection is
-// gone.
+// ask puts a question and waits for its answer until ctx ends, when the stream is left as a command that did not end in time. The error
+// wraps [errLate] and the cause of ctx, or [errStreamEnded], or says that the connection is gone.
 func (st *stream) ask(ctx context.Context, nonce, words string, limit int64) ([]byte, error) {
 	c := st.session.conn
 	c.transport.allow(2*limit + packetBytes)
@@ -164,14 +164,13 @@ func (l *link) askStream(ctx context.Context, q systemctl.Query, limit int64) (a
 	return systemctl.Answer{}, false, nil
 }
 
-// endStream ends a stream that is in the way of another session, as it is where MaxSessions is 1, and reports whether there was one. The
-// connection has no other then.
+// endStream ends the stream that there may be, waits for that until ctx ends, and reports whether there was one that has ended.
 func (c *conn) endStream(ctx context.Context) bool {
 	st := c.stream
 	if st == nil {
 		return false
 	}
-	c.stream, c.streamFailures = nil, maxStreamFailures
+	c.stream = nil
 	st.leave()
 	select {
 	case <-st.session.ended:

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,6 +28,7 @@ type streamer struct {
 	line func(stdout io.Writer) error
 	// refuse says that no stream is let run.
 	refuse bool
+	open   atomic.Int64 // streams that run
 
 	mu                       sync.Mutex
 	streams, lines, commands int
@@ -55,6 +57,8 @@ func (s *streamer) interact(ctx context.Context, command string, stdin io.Reader
 		_, _ = io.WriteString(stderr, "service_manager-report: refused (another command)\n")
 		return 126
 	}
+	s.open.Add(1)
+	defer s.open.Add(-1)
 	var request systemctl.Request
 	for lines := bufio.NewReader(stdin); ; {
 		text, err := lines.ReadString('\n')
@@ -100,17 +104,18 @@ func TestStreamAnswersPolls(t *testing.T) {
 		defer pool.Close()
 		plain := h
 		plain.SSH.Mode = inventory.ModeExec
-		want, err := pool.Poll(t.Context(), plain)
-		if err != nil {
-			t.Fatal(err)
+		var wants []hosts.Snapshot
+		for n := range 2 {
+			plain.Units = h.Units[:2-n]
+			want, err := pool.Poll(t.Context(), plain)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wants = append(wants, want)
 		}
 		for i := range 10 {
-			if i == 5 { // Another question.
-				h.Units, plain.Units = h.Units[:1], h.Units[:1]
-				if want, err = pool.Poll(t.Context(), plain); err != nil {
-					t.Fatal(err)
-				}
-			}
+			want := wants[i/5]
+			h.Units = h.Units[:len(want.Units)] // From the middle on another question.
 			got, err := pool.Poll(t.Context(), h)
 			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(hosts.Snapshot{}, "Took")); diff != "" || err != nil {
 				t.Errorf("%v (-want +got):\n%s", err, diff)
@@ -246,9 +251,34 @@ func TestStreamWithOneSession(t *testing.T) {
 		if _, err := pool.Poll(t.Context(), h); err != nil {
 			t.Fatal(err)
 		}
-		h.SSH.Mode = inventory.ModeExec
+		err := pool.Operate(t.Context(), h, systemctl.Operation{Verb: systemctl.Restart, Unit: "nginx.service"})
+		if _, answered := errors.AsType[*systemctl.OperationError](err); !answered { // This host knows no such command.
+			t.Error(err)
+		}
 		if _, err := pool.Poll(t.Context(), h); err != nil {
 			t.Error(err)
+		}
+		if streams, _, commands := s.count(); streams != 1 || commands != 2 {
+			t.Errorf("%d streams, %d commands; want 1, and 2", streams, commands)
+		}
+	})
+}
+
+// A host whose mode a reload has changed has no shell left on it.
+func TestStreamEndsWithItsMode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &streamer{}
+		pool, h := streams(t, s, sshtest.Config{})
+		defer pool.Close()
+		for i, mode := range []string{inventory.ModeStream, inventory.ModeExec, inventory.ModeStream} {
+			h.SSH.Mode = mode
+			if _, err := pool.Poll(t.Context(), h); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if open, want := s.open.Load(), int64(1-i%2); open != want {
+				t.Errorf("%s: %d streams run on the host, want %d", mode, open, want)
+			}
 		}
 	})
 }

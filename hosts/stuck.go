@@ -93,7 +93,8 @@ func (l *link) probe(ctx context.Context) error {
 func (l *link) exec(ctx context.Context, command string, limit int64) (output, error) {
 	began := time.Now()
 	out, err := l.conn.exec(ctx, command, limit)
-	if errors.Is(err, errSessionRefused) && l.conn.endStream(ctx) {
+	if errors.Is(err, errSessionRefused) && l.conn.endStream(ctx) { // It was in the way, as where MaxSessions is 1: there is no other then.
+		l.conn.streamFailures = maxStreamFailures
 		out, err = l.conn.exec(ctx, command, limit)
 	}
 	if errors.Is(err, errSessionRefused) && l.sessionEnds(ctx) {
