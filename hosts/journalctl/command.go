@@ -75,7 +75,8 @@ func (q Query) Command() (string, error) {
 	words := make([]string, 0, 8)
 	add := func(is bool, word string) {
 		if is {
-			words = append(words, escape(word))
+			// A csh has no way to take an exclamation mark for what it is in all places; in brackets ^ means the same.
+			words = append(words, systemctl.Escape(strings.ReplaceAll(word, "[!", "[^")))
 		}
 	}
 	add(!q.Old, fieldsFlag)
@@ -94,7 +95,7 @@ func (q Query) check() error {
 	if err := systemctl.CheckGlob(q.Unit); err != nil {
 		return err
 	}
-	if len(q.Nonce) != 32 || strings.Trim(q.Nonce, "0123456789abcdef") != "" {
+	if !systemctl.IsNonce(q.Nonce) {
 		return fmt.Errorf("nonce %q: not 32 characters of 0-9a-f", q.Nonce)
 	}
 	if q.Lines < All {
@@ -125,7 +126,7 @@ func ParseCommand(cmd string) (Query, error) {
 	q := Query{Lines: All, Old: true, Nonce: nonce}
 	for word := range strings.SplitSeq(line, " ") {
 		var err error
-		if q, err = q.with(unescape(word)); err != nil {
+		if q, err = q.with(systemctl.Unescape(word)); err != nil {
 			return Query{}, err
 		}
 	}
@@ -156,32 +157,6 @@ func (q Query) with(word string) (_ Query, err error) {
 		q.Follow = q.Follow || word == followFlag
 	}
 	return q, err
-}
-
-// escape makes plain to sh, csh and fish what means something to them in a word: the characters of unit names, globs and cursors. A csh
-// has no way to take an exclamation mark for what it is in all places; in brackets ^ means the same.
-func escape(word string) string {
-	const special = `\*?[]^;`
-	var escaped strings.Builder
-	for _, char := range []byte(strings.ReplaceAll(word, "[!", "[^")) {
-		if strings.IndexByte(special, char) >= 0 {
-			escaped.WriteByte('\\')
-		}
-		escaped.WriteByte(char)
-	}
-	return escaped.String()
-}
-
-// unescape undoes escape.
-func unescape(word string) string {
-	var plain strings.Builder
-	for i := 0; i < len(word); i++ {
-		if word[i] == '\\' && i+1 < len(word) {
-			i++
-		}
-		plain.WriteByte(word[i])
-	}
-	return plain.String()
 }
 
 // formatTime writes t in seconds, as systemd.time(7) has it behind an @.

@@ -112,21 +112,22 @@ func (r Request) command() string {
 		}
 	}
 	if r.Globs != nil {
-		word(escape(strings.Join(r.Globs, ",")))
+		word(Escape(strings.Join(r.Globs, ",")))
 		return line.String()
 	}
 	word(strings.Join(r.ManagerProperties, ","))
 	for _, group := range r.Groups {
-		word(strings.Join(group.Properties, ","), "/", escape(strings.Join(group.Units, ",")))
+		word(strings.Join(group.Properties, ","), "/", Escape(strings.Join(group.Units, ",")))
 	}
 	return line.String()
 }
 
-// special are the characters of unit names and globs that mean something to a login shell. A backslash before each of them
-// makes it plain to sh, csh and fish alike.
-const special = `\*?[]^`
+// special are the characters of unit names, globs and journal cursors that mean something to a login shell. A backslash before each of
+// them makes it plain to sh, csh and fish alike.
+const special = `\*?[]^;`
 
-func escape(word string) string {
+// Escape makes a word of such characters plain to any login shell.
+func Escape(word string) string {
 	if !strings.ContainsAny(word, special) {
 		return word
 	}
@@ -140,8 +141,8 @@ func escape(word string) string {
 	return escaped.String()
 }
 
-// unescape undoes escape. What else it is given comes out as something that escape writes in another way.
-func unescape(word string) string {
+// Unescape undoes Escape. What else it is given comes out as something that Escape writes in another way.
+func Unescape(word string) string {
 	if !strings.Contains(word, `\`) {
 		return word
 	}
@@ -197,7 +198,7 @@ func parseQuestion(line string) (Request, error) {
 }
 
 func parseShow(words []string) (Request, error) {
-	if !isNonce(words[0]) || len(words) < 2 {
+	if !IsNonce(words[0]) || len(words) < 2 {
 		return Request{}, errors.New("nonce or manager properties missing")
 	}
 	request := Request{Nonce: words[0], ManagerProperties: strings.Split(words[1], ",")}
@@ -215,10 +216,10 @@ func parseShow(words []string) (Request, error) {
 }
 
 func parseList(words []string) (Request, error) {
-	if !isNonce(words[0]) || len(words) != 2 {
+	if !IsNonce(words[0]) || len(words) != 2 {
 		return Request{}, errors.New("nonce or globs missing, or more behind them")
 	}
-	request := Request{Nonce: words[0], Globs: strings.Split(unescape(words[1]), ",")}
+	request := Request{Nonce: words[0], Globs: strings.Split(Unescape(words[1]), ",")}
 	for _, glob := range request.Globs {
 		if err := CheckGlob(glob); err != nil {
 			return Request{}, err
@@ -231,7 +232,7 @@ func parseGroup(word string) (Group, error) {
 	properties, units, _ := strings.Cut(word, "/")
 	group := Group{
 		Properties: strings.Split(properties, ","),
-		Units:      strings.Split(unescape(units), ","),
+		Units:      strings.Split(Unescape(units), ","),
 	}
 	for _, name := range group.Units {
 		if err := CheckUnitName(name); err != nil {

@@ -98,7 +98,7 @@ func TestCommandLine(t *testing.T) {
 func TestNewNonce(t *testing.T) {
 	t.Parallel()
 	first, second := NewNonce(), NewNonce()
-	if !isNonce(first) || !isNonce(second) || first == second {
+	if !IsNonce(first) || !IsNonce(second) || first == second {
 		t.Errorf("nonces %q and %q", first, second)
 	}
 }

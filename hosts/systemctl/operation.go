@@ -59,12 +59,12 @@ func (o Operation) Command() (string, error) {
 	if err := CheckUnitName(o.Unit); err != nil {
 		return "", err
 	}
-	return operationStart + escape(o.String()), nil
+	return operationStart + Escape(o.String()), nil
 }
 
 // ParseOperation returns what cmd does. Like [ParseCommand] it takes what Operation.Command writes and refuses everything else.
 func ParseOperation(cmd string) (Operation, error) {
-	line, ok := strings.CutPrefix(unescape(cmd), operationStart)
+	line, ok := strings.CutPrefix(Unescape(cmd), operationStart)
 	words := strings.Split(line, " ")
 	var o Operation
 	if o.Sudo = len(words) > 2 && words[0] == "sudo"; o.Sudo {

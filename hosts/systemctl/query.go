@@ -34,7 +34,8 @@ func NewNonce() string {
 	return hex.EncodeToString(nonce[:])
 }
 
-func isNonce(text string) bool {
+// IsNonce reports whether text may be a nonce.
+func IsNonce(text string) bool {
 	return len(text) == 32 && strings.Trim(text, "0123456789abcdef") == ""
 }
 
@@ -77,7 +78,7 @@ func (q Query) tooLong(length int) error {
 // checkAsking checks what every command has.
 func checkAsking(nonce string, limit time.Duration) error {
 	switch {
-	case !isNonce(nonce):
+	case !IsNonce(nonce):
 		return fmt.Errorf("nonce %q: not 32 characters of 0-9a-f", nonce)
 	case limit <= 0:
 		return fmt.Errorf("time limit %v of the remote command: not positive", limit)

@@ -48,7 +48,7 @@ func ParseLine(line string, before Request) (Request, error) {
 	line, whole := strings.CutSuffix(line, "\n")
 	nonce, words, more := strings.Cut(line, " ")
 	switch {
-	case !whole || !isNonce(nonce) || !more && before.ManagerProperties == nil:
+	case !whole || !IsNonce(nonce) || !more && before.ManagerProperties == nil:
 		return Request{}, errOther
 	case !more:
 		before.Nonce = nonce
@@ -56,7 +56,7 @@ func ParseLine(line string, before Request) (Request, error) {
 	}
 	escaped := strings.Split(words, " ")
 	for i, word := range escaped {
-		escaped[i] = escape(word) // As parseShow has them.
+		escaped[i] = Escape(word) // As parseShow has them.
 	}
 	request, err := parseShow(append([]string{nonce}, escaped...))
 	if err != nil {
