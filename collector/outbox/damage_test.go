@@ -2,6 +2,7 @@ package outbox_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -210,6 +211,32 @@ func TestWhatPassesCanBeUsed(t *testing.T) {
 		if got := contents(open(t, outbox.Config{Path: path})); got.Epoch != want.Epoch || len(got.States) != 40 || len(got.Events) != 0 {
 			t.Errorf("byte %d from %d to %d: afterwards %v", at, file[at], damaged[at], got)
 		}
+	}
+}
+
+// The first key of a branch page is where bbolt looks for its child. A lesser one is in order, but not the child's.
+func TestBranchesWithOtherKeys(t *testing.T) {
+	t.Parallel()
+	file, _ := fill(t, 40)
+	const page, header = 4096, 16
+	seen := 0
+	for at := 0; at < len(file); at += page {
+		if file[at+8] != 1 || file[at+9] != 0 { // No branch page.
+			continue
+		}
+		key := at + header + int(binary.NativeEndian.Uint32(file[at+header:]))
+		last := key + int(binary.NativeEndian.Uint32(file[at+header+4:])) - 1
+		if file[last] == 0 {
+			continue
+		}
+		damaged := bytes.Clone(file)
+		damaged[last]--
+		if _, whole := outbox.Read(damaged); !whole {
+			seen++
+		}
+	}
+	if seen == 0 {
+		t.Error("of no branch the first key counts")
 	}
 }
 

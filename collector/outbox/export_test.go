@@ -26,3 +26,19 @@ func ReadFrom(file io.ReaderAt, size int) (damaged bool, err error) {
 	_, err = readContents(file, int64(size), func(string, []byte, []byte) error { return nil })
 	return errors.Is(err, errDamaged), err
 }
+
+// Walk goes through all buckets of a bbolt file, whatever is in them, and returns how many keys they have.
+func Walk(file []byte) (keys int, err error) {
+	p, err := openPages(bytes.NewReader(file), int64(len(file)))
+	if err != nil {
+		return 0, err
+	}
+	buckets, err := p.buckets()
+	for _, bucket := range buckets {
+		err = errors.Join(err, p.each(bucket, func(_, _ []byte) error {
+			keys++
+			return nil
+		}))
+	}
+	return keys, err
+}

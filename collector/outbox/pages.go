@@ -156,7 +156,7 @@ type walk struct {
 
 	leaf   func(flags uint32, key, value []byte) error
 	last   []byte // The last key of a value, nil before the first.
-	least  []byte // The last key of a branch.
+	begins []byte // The key of the branch element under way, nil when its child has begun.
 	buffer []byte // Of the leaf page under way.
 }
 
@@ -227,7 +227,8 @@ func (w *walk) elements(page []byte, depth int) error {
 	return nil
 }
 
-// branch goes through the child of the branch element that b begins with. Its key divides what was before from what is in the child.
+// branch goes through the child of the branch element that b begins with. Its key is the first one in the child: by that bbolt finds the
+// element when it writes the child anew, and would else leave two of them.
 func (w *walk) branch(b []byte, depth int) error {
 	begin := number(b, 0)
 	end := begin + number(b, 4)
@@ -238,7 +239,7 @@ func (w *walk) branch(b []byte, depth int) error {
 	if !w.inOrder(key) {
 		return fmt.Errorf("%w: its keys are out of order", errDamaged)
 	}
-	w.least = key
+	w.begins = key
 	return w.page(binary.NativeEndian.Uint64(b[8:]), depth+1)
 }
 
@@ -260,7 +261,9 @@ func (w *walk) element(b []byte) error {
 
 // inOrder reports whether the key may come now.
 func (w *walk) inOrder(key []byte) bool {
-	return (w.last == nil || bytes.Compare(w.last, key) < 0) && bytes.Compare(w.least, key) <= 0
+	begins := w.begins
+	w.begins = nil
+	return (w.last == nil || bytes.Compare(w.last, key) < 0) && (begins == nil || bytes.Equal(begins, key))
 }
 
 func number(b []byte, at int) uint64 { return uint64(binary.NativeEndian.Uint32(b[at:])) }
