@@ -113,6 +113,10 @@ func (g *globs) learn(answer *systemctl.Answer, exact int) {
 		g.due = time.Time{}
 	}
 	g.bootID = answer.BootID
+	alias := func(u systemctl.Unit) bool { return u.RequestedAs != "" }
+	if len(g.unlisted) == 0 && !slices.ContainsFunc(answer.Units, alias) { // As it is nearly always: all are what they were asked for.
+		return
+	}
 
 	there := make(map[string]bool, len(answer.Units))
 	for i, unit := range answer.Units {

@@ -32,8 +32,36 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
+// BenchmarkParseNext parses what nearly every poll gets: as much as before, but for what the services use.
+func BenchmarkParseNext(b *testing.B) {
+	query, stdout := twentyUnits(b)
+	first, err := query.Parse(stdout, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	query = query.Next(first)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(stdout)))
+	for b.Loop() {
+		if answer, err := query.Parse(stdout, nil); err != nil || len(answer.Units) != 20 {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkCommand(b *testing.B) {
 	query, _ := twentyUnits(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := query.Command(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkCommandNext(b *testing.B) {
+	query, _ := twentyUnits(b)
+	query = query.Next(Answer{})
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := query.Command(); err != nil {

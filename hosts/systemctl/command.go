@@ -67,16 +67,23 @@ const (
 
 // BeginMarker returns the line, with the newline before it, that opens a section on stdout.
 func BeginMarker(nonce, section string) string {
-	return "\n--BEGIN-" + nonce + " " + section + "\n"
+	return string(appendBeginMarker(nil, nonce, section))
+}
+
+func appendBeginMarker(to []byte, nonce, section string) []byte {
+	to = append(append(to, "\n--BEGIN-"...), nonce...)
+	return append(append(append(to, ' '), section...), '\n')
 }
 
 // EndMarker returns the line, with the newline before it, that closes a section on stdout.
 func EndMarker(nonce, section string, exitCode int) string {
-	return endMarkerStart(nonce, section) + strconv.Itoa(exitCode) + "\n"
+	return string(append(strconv.AppendInt(appendEndMarker(nil, nonce, section), int64(exitCode), 10), '\n'))
 }
 
-func endMarkerStart(nonce, section string) string {
-	return "\n--END-" + nonce + " " + section + " "
+// appendEndMarker appends it up to the exit code.
+func appendEndMarker(to []byte, nonce, section string) []byte {
+	to = append(append(to, "\n--END-"...), nonce...)
+	return append(append(append(to, ' '), section...), ' ')
 }
 
 // A Group is one run of `systemctl show` over some units.
@@ -97,29 +104,24 @@ type Request struct {
 
 // command writes r as a command line.
 func (r Request) command() string {
-	var line strings.Builder
-	script := showScript
 	if r.Globs != nil {
-		script = listScript
+		return commandLine(r.Limit, listScript, r.Nonce, Escape(strings.Join(r.Globs, ",")))
 	}
-	for _, part := range []string{commandStart, formatSeconds(r.Limit), scriptStart, script, scriptEnd, r.Nonce} {
-		line.WriteString(part)
-	}
-	word := func(parts ...string) {
-		line.WriteByte(' ')
-		for _, part := range parts {
-			line.WriteString(part)
-		}
-	}
-	if r.Globs != nil {
-		word(Escape(strings.Join(r.Globs, ",")))
-		return line.String()
-	}
-	word(strings.Join(r.ManagerProperties, ","))
+	return commandLine(r.Limit, showScript, r.Nonce, Escape(r.words()))
+}
+
+// words writes what r asks for, of a [Query]: nothing in it but names of units has special characters.
+func (r Request) words() string {
+	words := []string{strings.Join(r.ManagerProperties, ",")}
 	for _, group := range r.Groups {
-		word(strings.Join(group.Properties, ","), "/", Escape(strings.Join(group.Units, ",")))
+		words = append(words, strings.Join(group.Properties, ",")+"/"+strings.Join(group.Units, ","))
 	}
-	return line.String()
+	return strings.Join(words, " ")
+}
+
+// commandLine writes a command line.
+func commandLine(limit time.Duration, script, nonce, words string) string {
+	return commandStart + formatSeconds(limit) + scriptStart + script + scriptEnd + nonce + " " + words
 }
 
 // special are the characters of unit names, globs and journal cursors that mean something to a login shell. A backslash before each of

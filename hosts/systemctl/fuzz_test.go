@@ -1,6 +1,7 @@
 package systemctl
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -20,9 +21,19 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add(0, "fail.service", "", manager219, failed252, "\n")
 	f.Add(219, "t1.timer", "", manager219, shown("t1.timer", "NextElapseUSecRealtime=45y 7month 1w 6d 10h 30min"), "")
+	others := Query{Nonce: testNonce, Units: capturedUnits(), Limit: time.Second}
+	last, err := others.Parse([]byte(answer(capture(f, "257", "manager.txt"), capture(f, "257", "units.txt"))), nil)
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, version int, names, before, manager, units, behind string) {
 		query := Query{Nonce: testNonce, Units: strings.Split(names, "\n"), Version: version, Limit: time.Second}
-		got, err := query.Parse([]byte(before+answer(manager, units)+behind), []byte(before))
+		stdout := []byte(before + answer(manager, units) + behind)
+		got, err := query.Parse(stdout, []byte(before))
+		query.Before = last
+		if again, e := query.Parse(stdout, []byte(before)); (e == nil) != (err == nil) || !reflect.DeepEqual(again, got) {
+			t.Errorf("%+v, %v; behind another answer %+v, %v", got, err, again, e)
+		}
 		if err != nil || got.Regroup {
 			if got.Units != nil {
 				t.Fatalf("units %+v beside error %v, Regroup %v", got.Units, err, got.Regroup)
@@ -85,7 +96,7 @@ func FuzzCommand(f *testing.F) {
 		}
 		var want []Group
 		for _, group := range query.groups() {
-			want = append(want, group.Group)
+			want = append(want, query.written(group))
 		}
 		if diff := cmp.Diff(want, got.Groups); diff != "" {
 			t.Error(diff)

@@ -106,7 +106,9 @@ func TestOldGroups(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var got []string
-			for _, group := range (Query{Units: tt.units, Version: tt.version}).groups() {
+			query := Query{Units: tt.units, Version: tt.version}
+			for _, of := range query.groups() {
+				group := query.written(of)
 				got = append(got, strings.Join(group.Properties, " ")+" / "+strings.Join(group.Units, " "))
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -119,8 +121,9 @@ func TestOldGroups(t *testing.T) {
 func TestNewSystemdHasOneGroup(t *testing.T) {
 	t.Parallel()
 	for _, version := range []int{0, 233, 252, 999} {
-		groups := Query{Units: []string{"a.service", "b.timer", "c.service"}, Version: version}.groups()
-		if len(groups) != 1 || len(groups[0].Properties) != int(unitPropertyCount) || len(groups[0].Units) != 3 {
+		query := Query{Units: []string{"a.service", "b.timer", "c.service"}, Version: version}
+		groups := query.groups()
+		if len(groups) != 1 || len(query.written(groups[0]).Properties) != int(unitPropertyCount) || len(groups[0].units) != 3 {
 			t.Errorf("version %d: %+v", version, groups)
 		}
 	}

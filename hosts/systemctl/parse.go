@@ -3,6 +3,7 @@ package systemctl
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -26,7 +27,7 @@ func (q Query) Parse(stdout, stderr []byte) (Answer, error) {
 	if len(content) == 0 { // In a chroot systemctl prints a line on stderr and exits with 0.
 		return answer, &CommandError{Section: SectionManager, Stderr: lastLines(stderr)}
 	}
-	if answer.Manager, err = parseManager(content); err != nil {
+	if answer.Manager, err = parseManager(content, &q.Before.Manager); err != nil {
 		return answer, err
 	}
 	if !q.suits(answer.Manager.VersionNumber) {
@@ -36,18 +37,18 @@ func (q Query) Parse(stdout, stderr []byte) (Answer, error) {
 	if content, err = output.section(SectionBoot); err != nil {
 		return answer, err
 	}
-	answer.BootID = parseBootID(content)
+	answer.BootID = parseBootID(content, q.Before.BootID)
 
-	units := make([]Unit, len(q.Units))
+	reading := q.reading(answer.Manager)
 	for _, group := range q.groups() {
 		if content, err = output.section(SectionUnits); err != nil {
 			return answer, err
 		}
-		if err = q.parseUnits(content, group, answer.Manager, units); err != nil {
+		if err = reading.group(content, &group); err != nil {
 			return answer, err
 		}
 	}
-	answer.Units = units
+	answer.Units = reading.units
 	return answer, nil
 }
 
@@ -55,17 +56,20 @@ func (q Query) Parse(stdout, stderr []byte) (Answer, error) {
 type answerOutput struct {
 	nonce          string
 	stdout, stderr []byte
-	begun          bool // a section was found
+	marker         []byte // the last one that was looked for
+	begun          bool   // a section was found
 }
 
 // section returns the bytes of the next section, which must have that name and have ended well.
 func (o *answerOutput) section(name string) ([]byte, error) {
-	_, rest, found := bytes.Cut(o.stdout, []byte(BeginMarker(o.nonce, name)))
+	o.marker = appendBeginMarker(o.marker[:0], o.nonce, name)
+	_, rest, found := bytes.Cut(o.stdout, o.marker)
 	if !found && !o.begun {
 		return nil, &NoAnswerError{Stdout: firstLines(o.stdout), Stderr: lastLines(o.stderr)}
 	}
 	o.begun = true
-	content, rest, ended := bytes.Cut(rest, []byte(endMarkerStart(o.nonce, name)))
+	o.marker = appendEndMarker(o.marker[:0], o.nonce, name)
+	content, rest, ended := bytes.Cut(rest, o.marker)
 	status, rest, complete := bytes.Cut(rest, []byte("\n"))
 	if !found || !ended || !complete {
 		return nil, fmt.Errorf("section %s: %w before its end", name, ErrCutOff)
@@ -86,42 +90,46 @@ func managerProperties() []string {
 	return []string{"Version", "SystemState", "NFailedUnits", "NJobs", "UserspaceTimestamp", "UserspaceTimestampMonotonic"}
 }
 
-// parseManager reads the properties of the manager, in any order. Unknown ones are ignored.
-func parseManager(content []byte) (Manager, error) {
-	values := make(map[string][]byte, len(managerProperties()))
+// parseManager reads the properties of the manager, in any order. Unknown ones are ignored. What is as before is shared with that.
+func parseManager(content []byte, before *Manager) (Manager, error) {
+	names := managerProperties()
+	values := make([][]byte, len(names)) // nil where it tells nothing
 	for line := range bytes.SplitSeq(content, []byte("\n")) {
 		key, value, isProperty := bytes.Cut(line, []byte("="))
-		if !isProperty {
+		at := slices.Index(names, string(key))
+		if !isProperty || at < 0 {
 			continue
 		}
-		if _, repeated := values[string(key)]; repeated {
+		if values[at] != nil {
 			return Manager{}, fmt.Errorf("manager: %w: %s is there twice", ErrProtocol, key)
 		}
-		values[string(key)] = value
+		values[at] = value
 	}
-	if _, ok := values["Version"]; !ok {
+	of := func(name string) []byte { return values[slices.Index(names, name)] }
+	if of("Version") == nil {
 		return Manager{}, fmt.Errorf("manager: %w: it tells no Version", ErrProtocol)
 	}
 	manager := Manager{
-		State:              string(values["SystemState"]),
-		FailedUnits:        parseInt(values["NFailedUnits"]),
-		QueuedJobs:         parseInt(values["NJobs"]),
-		UserspaceTime:      parseTimestamp(values["UserspaceTimestamp"]),
-		UserspaceMonotonic: parseMonotonic(values["UserspaceTimestampMonotonic"]),
+		State:              sharedText(before.State, of("SystemState")),
+		FailedUnits:        sharedInt(before.FailedUnits, of("NFailedUnits")),
+		QueuedJobs:         sharedInt(before.QueuedJobs, of("NJobs")),
+		UserspaceTime:      sharedTimestamp(before.UserspaceTime, of("UserspaceTimestamp")),
+		UserspaceMonotonic: parseMonotonic(of("UserspaceTimestampMonotonic")),
 	}
-	manager.Version, manager.VersionNumber = parseVersion(values["Version"])
+	manager.Version, manager.VersionNumber = parseVersion(of("Version"), before.Version)
 	return manager, nil
 }
 
 // parseVersion takes the number from "252", "252.39-1~deb12u1" or "v258-rc1".
-func parseVersion(value []byte) (string, int) {
+func parseVersion(value []byte, before string) (string, int) {
 	value = bytes.TrimPrefix(value, []byte("v"))
 	value = value[:len(value)-len(bytes.TrimLeft(value, "0123456789"))]
-	number, err := strconv.Atoi(string(value))
+	version := sharedText(before, value)
+	number, err := strconv.Atoi(version)
 	if err != nil {
 		return "", 0
 	}
-	return string(value), number
+	return version, number
 }
 
 // bootTime is when the host's monotonic clock was at 0; false if the host does not tell.
@@ -133,8 +141,8 @@ func (m Manager) bootTime() (time.Time, bool) {
 }
 
 // parseBootID returns the boot id, or "" for anything that is not a UUID.
-func parseBootID(content []byte) string {
-	id := string(bytes.TrimSpace(content))
+func parseBootID(content []byte, before string) string {
+	id := sharedText(before, bytes.TrimSpace(content))
 	if len(id) != 36 {
 		return ""
 	}

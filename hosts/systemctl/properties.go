@@ -94,19 +94,18 @@ const (
 	unitPropertyCount
 )
 
-// unitProperties says of each property how systemd calls it, which unit types have it, and since which version (oldestKnown at
-// the least). Extracted from the D-Bus tables in systemd's src/core/dbus-*.c. Never among them: Exec*,
-// Environment and Conditions, whose values may hold secrets and raw newlines (systemd#40079).
-func unitProperties() [unitPropertyCount]struct {
+// A propertyOf says what a property is one of.
+type propertyOf struct {
 	name  string
 	since int
 	types unitType
-} {
-	return [unitPropertyCount]struct {
-		name  string
-		since int
-		types unitType
-	}{
+}
+
+// unitProperties says of each property how systemd calls it, which unit types have it, and since which version (oldestKnown at
+// the least). Extracted from the D-Bus tables in systemd's src/core/dbus-*.c. Never among them: Exec*,
+// Environment and Conditions, whose values may hold secrets and raw newlines (systemd#40079).
+func unitProperties() [unitPropertyCount]propertyOf {
+	return [unitPropertyCount]propertyOf{
 		propID:               {"Id", 219, everyType},
 		propNames:            {"Names", 219, everyType},
 		propDescription:      {"Description", 219, everyType},

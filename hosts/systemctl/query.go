@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unique"
 )
 
 // A Query is one question to one host: its manager, its boot id and the state of some units. Ask each once: an answer
@@ -25,6 +26,22 @@ type Query struct {
 	// Limit is how long the command may run on the host. Then timeout(1) ends it, with exit status 124, or a second
 	// later 137. It must be positive and is rounded up to milliseconds.
 	Limit time.Duration
+
+	// Before is the host's last answer, if there is one. What has not changed since then is the same in the next one, down to its place in
+	// memory, so neither may be changed.
+	Before Answer
+
+	words unique.Handle[string] // That a query before had; zero: to be written.
+}
+
+// Next returns the question to ask the next time, about the same: with another Nonce. It spares writing it once more, and hosts that are
+// asked about the same share the memory that takes.
+func (q Query) Next(answer Answer) Query {
+	if words, err := q.Words(); err == nil && q.words == (unique.Handle[string]{}) {
+		q.words = unique.Make(words)
+	}
+	q.Before = answer
+	return q
 }
 
 // NewNonce returns a new random nonce. It is safe for concurrent use.
@@ -43,32 +60,40 @@ func IsNonce(text string) bool {
 // another one if the nonce or the limit is none, or if the command would be longer than 100 KiB (Linux passes at most
 // 128 KiB to a login shell as one argument).
 func (q Query) Command() (string, error) {
-	request, err := q.request()
+	words, err := q.Words()
 	if err != nil {
 		return "", err
 	}
-	command := request.command()
+	command := commandLine(q.Limit, showScript, q.Nonce, Escape(words))
 	if len(command) > maxCommand {
 		return "", q.tooLong(len(command))
 	}
 	return command, nil
 }
 
-// request is q as the far side sees it.
-func (q Query) request() (Request, error) {
+// Words are what follows the nonce in a question to a host that runs StreamCommand, and in a command, escaped. The error is as that of
+// Command.
+func (q Query) Words() (string, error) {
 	if err := checkAsking(q.Nonce, q.Limit); err != nil {
-		return Request{}, err
+		return "", err
+	}
+	if q.words != (unique.Handle[string]{}) {
+		return q.words.Value(), nil
 	}
 	for _, name := range q.Units {
 		if err := CheckUnitName(name); err != nil {
-			return Request{}, err
+			return "", err
 		}
 	}
-	request := Request{Nonce: q.Nonce, Limit: q.Limit, ManagerProperties: managerProperties()}
+	request := Request{ManagerProperties: managerProperties()}
 	for _, group := range q.groups() {
-		request.Groups = append(request.Groups, group.Group)
+		request.Groups = append(request.Groups, q.written(group))
 	}
-	return request, nil
+	words := request.words()
+	if len(words) > maxCommand {
+		return "", q.tooLong(len(words))
+	}
+	return words, nil
 }
 
 func (q Query) tooLong(length int) error {
@@ -86,49 +111,65 @@ func checkAsking(nonce string, limit time.Duration) error {
 	return nil
 }
 
-// A unitGroup is a Group that knows where its units stand in the query.
+// A unitGroup is the units of a Group, and where they stand in the query.
 type unitGroup struct {
-	Group
-	at []int
+	types unitType
+	units []string
+	at    []int // nil: all of them, as they stand there
+}
+
+// place is where the unit stands in the query that is number i in its group.
+func (g *unitGroup) place(i int) int {
+	if g.at == nil {
+		return i
+	}
+	return g.at[i]
 }
 
 // groups splits the units of q into runs of systemctl show: one with everything, or before silentAbort one per unit
 // type, in the order in which the types come up.
 func (q Query) groups() []unitGroup {
-	var (
-		groups []unitGroup
-		types  []unitType // of each group
-	)
+	switch {
+	case len(q.Units) == 0:
+		return nil
+	case !q.asksByType():
+		return []unitGroup{{types: everyType, units: q.Units}}
+	}
+	var groups []unitGroup
 	for i, name := range q.Units {
-		of := everyType
-		if q.asksByType() {
-			of = unitTypeOf(name)
-		}
-		k := slices.Index(types, of)
+		of := unitTypeOf(name)
+		k := slices.IndexFunc(groups, func(g unitGroup) bool { return g.types == of })
 		if k < 0 {
-			k = len(types)
-			types = append(types, of)
-			groups = append(groups, unitGroup{Group: Group{Properties: q.propertiesOf(of)}})
+			k = len(groups)
+			groups = append(groups, unitGroup{types: of})
 		}
-		groups[k].Units = append(groups[k].Units, name)
+		groups[k].units = append(groups[k].units, name)
 		groups[k].at = append(groups[k].at, i)
 	}
 	return groups
 }
 
+// written is a group as it stands in a command.
+func (q Query) written(g unitGroup) Group {
+	return Group{Properties: q.propertiesOf(g.types), Units: g.units}
+}
+
 // asksByType says whether q is for a systemd that stops at a property which a unit does not have.
 func (q Query) asksByType() bool { return q.Version != 0 && q.Version < silentAbort }
 
-// asks says whether q asks for a property of that type and version. Newer ones are asked for by presence, since
+// asked are the types of units that q asks for a property. Newer ones are asked for by presence, since
 // distributions port properties back.
-func (q Query) asks(types, has unitType, since int) bool {
-	return has&types != 0 && (!q.asksByType() || since <= max(q.Version, oldestKnown))
+func (q Query) asked(property propertyOf) unitType {
+	if q.asksByType() && property.since > max(q.Version, oldestKnown) {
+		return 0
+	}
+	return property.types
 }
 
 func (q Query) propertiesOf(types unitType) []string {
 	names := make([]string, 0, unitPropertyCount)
 	for _, property := range unitProperties() {
-		if q.asks(types, property.types, property.since) {
+		if q.asked(property)&types != 0 {
 			names = append(names, property.name)
 		}
 	}

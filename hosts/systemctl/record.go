@@ -13,9 +13,44 @@ const hidesNewlines = 234
 // A record holds what one unit printed: nil where it printed nothing.
 type record [unitPropertyCount][]byte
 
-// parseUnits reads the records of one group into their places in units. They are separated by one empty line, and
+// A reading is an answer's units, as far as they were read.
+type reading struct {
+	last    []Unit // of the answer before
+	manager Manager
+	prints  [unitPropertyCount]unitType // which types have to print a property
+	units   []Unit
+	usages  []usage // of units, in one piece of memory: they change from answer to answer
+}
+
+// A usage is what a unit uses.
+type usage struct {
+	memory, tasks uint64
+	cpu           float64
+}
+
+func (q Query) reading(manager Manager) *reading {
+	n := len(q.Units)
+	r := &reading{last: q.Before.Units, manager: manager, units: make([]Unit, n), usages: make([]usage, n)}
+	version := manager.VersionNumber
+	for property, of := range unitProperties() {
+		if version == 0 || version >= hidesNewlines || of.since <= max(version, oldestKnown) {
+			r.prints[property] = q.asked(of)
+		}
+	}
+	return r
+}
+
+// before is what the unit at that place was like, the zero Unit if there is none.
+func (r *reading) before(at int) *Unit {
+	if at < len(r.last) {
+		return &r.last[at]
+	}
+	return &Unit{}
+}
+
+// group reads the records of one group into their places in units. They are separated by one empty line, and
 // come in the order of the names in the command.
-func (q Query) parseUnits(content []byte, group unitGroup, manager Manager, units []Unit) error {
+func (r *reading) group(content []byte, group *unitGroup) error {
 	content = bytes.TrimSuffix(content, []byte("\n"))
 	var values record
 	count := 0
@@ -23,38 +58,34 @@ func (q Query) parseUnits(content []byte, group unitGroup, manager Manager, unit
 		if len(content) == 0 {
 			break
 		}
-		if count == len(group.Units) {
-			return fmt.Errorf("unit %q: %w: more records than units behind it", group.Units[count-1], ErrProtocol)
+		if count == len(group.units) {
+			return fmt.Errorf("unit %q: %w: more records than units behind it", group.units[count-1], ErrProtocol)
 		}
-		asked := group.Units[count]
-		err := q.parseRecord(block, asked, manager.VersionNumber, &values)
-		if err != nil {
+		asked := group.units[count]
+		if err := r.record(block, asked, &values); err != nil {
 			return err
 		}
-		if units[group.at[count]], err = newUnit(asked, &values, manager); err != nil {
+		if err := r.unit(group.place(count), asked, &values); err != nil {
 			return err
 		}
 		count++
 	}
-	if count < len(group.Units) {
+	if count < len(group.units) {
 		return fmt.Errorf("unit %q: %w: its record is missing (%d of %d came)",
-			group.Units[count], ErrProtocol, count, len(group.Units))
+			group.units[count], ErrProtocol, count, len(group.units))
 	}
 	return nil
 }
 
-// parseRecord sets values to the properties in the lines of one record. A line counts only if it is one that this unit
+// record sets values to the properties in the lines of one record. A line counts only if it is one that this unit
 // has to print, so that there can be just one; what else looks like a property is text within a value.
-func (q Query) parseRecord(block []byte, asked string, version int, values *record) error {
+func (r *reading) record(block []byte, asked string, values *record) error {
 	*values = record{}
-	properties, is := unitProperties(), unitTypeOf(asked)
+	is := unitTypeOf(asked)
 	for line := range bytes.SplitSeq(block, []byte("\n")) {
 		key, value, _ := bytes.Cut(line, []byte("="))
 		property, known := unitPropertyOf(key)
-		if !known || value == nil || !q.asks(is, properties[property].types, properties[property].since) {
-			continue
-		}
-		if version != 0 && version < hidesNewlines && max(version, oldestKnown) < properties[property].since {
+		if !known || value == nil || r.prints[property]&is == 0 {
 			continue
 		}
 		if values[property] != nil {
@@ -65,36 +96,38 @@ func (q Query) parseRecord(block []byte, asked string, version int, values *reco
 	return nil
 }
 
-// newUnit makes a Unit of the record that came in the place of the unit asked for, if it is that unit's.
-func newUnit(asked string, values *record, manager Manager) (Unit, error) {
-	unit := Unit{
+// unit makes the unit at that place of the record that came for the one asked for, if it is that unit's.
+func (r *reading) unit(at int, asked string, values *record) error {
+	before, unit := r.before(at), &r.units[at]
+	*unit = Unit{
 		Name:             asked,
-		Description:      string(values[propDescription]),
-		LoadState:        word(values[propLoadState]),
-		ActiveState:      word(values[propActiveState]),
-		SubState:         word(values[propSubState]),
-		UnitFileState:    word(values[propUnitFileState]),
-		StateChange:      parseTimestamp(values[propStateChange]),
-		InvocationID:     string(values[propInvocationID]),
-		StatusText:       string(values[propStatusText]),
-		NeedDaemonReload: parseBool(values[propNeedDaemonReload]),
-		LastTrigger:      parseTimerPoint(values[propLastTrigger]),
+		Description:      sharedText(before.Description, values[propDescription]),
+		LoadState:        sharedText(before.LoadState, values[propLoadState]),
+		ActiveState:      sharedText(before.ActiveState, values[propActiveState]),
+		SubState:         sharedText(before.SubState, values[propSubState]),
+		UnitFileState:    sharedText(before.UnitFileState, values[propUnitFileState]),
+		StateChange:      sharedTimestamp(before.StateChange, values[propStateChange]),
+		InvocationID:     sharedText(before.InvocationID, values[propInvocationID]),
+		StatusText:       sharedText(before.StatusText, values[propStatusText]),
+		NeedDaemonReload: sharedBool(before.NeedDaemonReload, values[propNeedDaemonReload]),
+		LastTrigger:      sharedTimerPoint(before.LastTrigger, values[propLastTrigger]),
 	}
 	if unit.LoadState == "" || unit.ActiveState == "" || unit.SubState == "" { // Every systemd has all three of every unit.
-		return Unit{}, fmt.Errorf("unit %q: %w: its record has no LoadState, ActiveState or SubState", asked, ErrProtocol)
+		return fmt.Errorf("unit %q: %w: its record has no LoadState, ActiveState or SubState", asked, ErrProtocol)
 	}
-	if id := string(values[propID]); id != asked {
-		if CheckUnitName(id) != nil || !namesInclude(values[propNames], asked) {
-			return Unit{}, fmt.Errorf("unit %q: %w: a record of %q came in its place", asked, ErrProtocol, id)
+	if id := values[propID]; string(id) != asked {
+		if CheckUnitName(string(id)) != nil || !namesInclude(values[propNames], asked) {
+			return fmt.Errorf("unit %q: %w: a record of %q came in its place", asked, ErrProtocol, id)
 		}
-		unit.Name, unit.RequestedAs = id, asked
+		unit.Name, unit.RequestedAs = sharedText(before.Name, id), asked
 	}
-	unit.Since = parseTimestamp(values[sinceProperty(unit.ActiveState)])
-	unit.NextElapse = nextElapse(values, manager)
+	unit.Since = sharedTimestamp(before.Since, values[sinceProperty(unit.ActiveState)])
+	next, elapses := nextElapse(values, r.manager)
+	unit.NextElapse = sharedTime(before.NextElapse, next, elapses)
 	if unit.LoadState == "loaded" {
-		unit.setNumbers(values)
+		unit.setNumbers(values, before, &r.usages[at])
 	}
-	return unit, nil
+	return nil
 }
 
 // sinceProperty is the timestamp that `systemctl status` shows (print_status_info in systemd's
@@ -112,34 +145,38 @@ func sinceProperty(activeState string) unitProperty {
 }
 
 // nextElapse is when a timer elapses next: by the calendar, or by the monotonic clock, whichever is earlier.
-func nextElapse(values *record, manager Manager) *time.Time {
-	next := parseTimerPoint(values[propNextRealtime])
+func nextElapse(values *record, manager Manager) (next time.Time, ok bool) {
+	next, ok = parseTimerPoint(values[propNextRealtime])
 	span := parseTimespan(values[propNextMonotonic])
-	boot, ok := manager.bootTime()
-	if span <= 0 || !ok {
-		return next
+	boot, known := manager.bootTime()
+	if span <= 0 || !known {
+		return next, ok
 	}
-	if monotonic := boot.Add(span).Round(time.Second); next == nil || monotonic.Before(*next) {
-		return &monotonic
+	if monotonic := boot.Add(span).Round(time.Second); !ok || monotonic.Before(next) {
+		return monotonic, true
 	}
-	return next
+	return next, true
 }
 
 // setNumbers fills in what means something only for a unit that is loaded.
-func (u *Unit) setNumbers(values *record) {
-	u.Result = word(values[propResult])
-	u.Restarts = parseInt(values[propRestarts])
-	if pid := parseInt(values[propMainPID]); pid != nil && *pid != 0 {
+func (u *Unit) setNumbers(values *record, before *Unit, now *usage) {
+	u.Result = sharedText(before.Result, values[propResult])
+	u.Restarts = sharedInt(before.Restarts, values[propRestarts])
+	if pid := sharedInt(before.MainPID, values[propMainPID]); pid != nil && *pid != 0 {
 		u.MainPID = pid
 	}
 	if u.ExitCode = exitCodeWord(values[propExitCode]); u.ExitCode != "" {
-		u.ExitStatus = parseInt(values[propExitStatus])
+		u.ExitStatus = sharedInt(before.ExitStatus, values[propExitStatus])
 	}
-	u.MemoryBytes = parseCount(values[propMemory])
-	if nanoseconds := parseCount(values[propCPU]); nanoseconds != nil {
-		u.CPUSeconds = new(float64(*nanoseconds) / float64(time.Second))
+	if memory, ok := parseCount(values[propMemory]); ok {
+		now.memory, u.MemoryBytes = memory, &now.memory
 	}
-	u.Tasks = parseCount(values[propTasks])
+	if nanoseconds, ok := parseCount(values[propCPU]); ok {
+		now.cpu, u.CPUSeconds = float64(nanoseconds)/float64(time.Second), &now.cpu
+	}
+	if tasks, ok := parseCount(values[propTasks]); ok {
+		now.tasks, u.Tasks = tasks, &now.tasks
+	}
 }
 
 // exitCodeWord names how a process ended. The number is one of CLD_EXITED, CLD_KILLED and CLD_DUMPED of sigaction(2); 0

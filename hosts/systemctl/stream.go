@@ -25,23 +25,6 @@ const (
 	streamEnd   = "' sh"
 )
 
-// Words are what follows the nonce in a question for a host that runs StreamCommand. The error is as that of Command.
-func (q Query) Words() (string, error) {
-	request, err := q.request()
-	if err != nil {
-		return "", err
-	}
-	words := []string{strings.Join(request.ManagerProperties, ",")}
-	for _, group := range request.Groups {
-		words = append(words, strings.Join(group.Properties, ",")+"/"+strings.Join(group.Units, ","))
-	}
-	text := strings.Join(words, " ")
-	if len(text) > maxCommand {
-		return "", q.tooLong(len(text))
-	}
-	return text, nil
-}
-
 // ParseLine returns what a line asks for, where before is what the one before it did. Like [ParseCommand] it takes what this program writes
 // and refuses everything else. The request has no limit.
 func ParseLine(line string, before Request) (Request, error) {

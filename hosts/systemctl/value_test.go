@@ -7,17 +7,28 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// checkValues compares what parse makes of each text with the wanted text, "nil" for nil.
-func checkValues[T any](t *testing.T, parse func([]byte) *T, want map[string]any) {
+// checkValues compares what parse makes of each text with the wanted value, nil for none.
+func checkValues[T any](t *testing.T, parse func([]byte) (T, bool), want map[string]any) {
 	t.Helper()
 	for text, value := range want {
 		var got any
-		if pointer := parse([]byte(text)); pointer != nil {
-			got = *pointer
+		if is, ok := parse([]byte(text)); ok {
+			got = is
 		}
 		if diff := cmp.Diff(value, got); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", text, diff)
 		}
+	}
+}
+
+// fresh is for what parses to a pointer, and knows no value before.
+func fresh[T any](parse func(before *T, value []byte) *T) func([]byte) (T, bool) {
+	return func(value []byte) (is T, ok bool) {
+		pointer := parse(nil, value)
+		if pointer != nil {
+			is = *pointer
+		}
+		return is, pointer != nil
 	}
 }
 
@@ -36,7 +47,7 @@ func TestParseCount(t *testing.T) {
 
 func TestParseInt(t *testing.T) {
 	t.Parallel()
-	checkValues(t, parseInt, map[string]any{
+	checkValues(t, fresh(sharedInt), map[string]any{
 		"": nil, "[not set]": nil, "infinity": nil, "-1": nil, "4294967295": nil, "18446744073709551615": nil,
 		"0": 0, "203": 203, "2147483647": 2147483647,
 	})
@@ -44,12 +55,12 @@ func TestParseInt(t *testing.T) {
 
 func TestParseBool(t *testing.T) {
 	t.Parallel()
-	checkValues(t, parseBool, map[string]any{"": nil, "true": nil, "1": nil, "Yes": nil, "yes": true, "no": false})
+	checkValues(t, fresh(sharedBool), map[string]any{"": nil, "true": nil, "1": nil, "Yes": nil, "yes": true, "no": false})
 }
 
 func TestParseMonotonic(t *testing.T) {
 	t.Parallel()
-	checkValues(t, parseMonotonic, map[string]any{
+	checkValues(t, fresh(func(_ *time.Duration, value []byte) *time.Duration { return parseMonotonic(value) }), map[string]any{
 		"": nil, "0": nil, "18446744073709551615": nil, "18446744073709551614": nil, "1min 30s": nil,
 		"4294967": 4294967 * time.Microsecond,
 	})
@@ -72,6 +83,8 @@ func TestParseTimestamp(t *testing.T) {
 		"Sun 2026-11-22 25:44:37 UTC":     nil,
 		"Sun2026-11-22 21:44:37 UTC":      nil,
 		"2026-11-22T21:44:37Z":            nil,
+		"2026-11-22T21:44:37 UTC":         nil,
+		"Sun 2026-11-22 21:44:37.5 UTC":   nil,
 		"@":                               nil,
 		"@0":                              nil,
 		"@-1":                             nil,
