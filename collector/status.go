@@ -37,61 +37,73 @@ func (c *Collector) status(w *watch, a account) publish.Status {
 		s.StaleSince = &publish.Time{Time: w.lastAt}
 	}
 	s.System = system(w.last)
-	for _, u := range w.last.Units {
-		s.Units = append(s.Units, unit(u))
-	}
+	s.Units = units(w.last.Units)
 	return s
 }
 
 func system(s hosts.Snapshot) *publish.System {
 	return &publish.System{
-		State:       known(s.Manager.State),
-		Systemd:     known(s.Manager.Version),
+		State:       known(&s.Manager.State),
+		Systemd:     known(&s.Manager.Version),
 		FailedUnits: s.Manager.FailedUnits,
 		QueuedJobs:  s.Manager.QueuedJobs,
-		BootID:      known(s.BootID),
+		BootID:      known(&s.BootID),
 	}
 }
 
-func unit(u systemctl.Unit) publish.Unit {
+// units are those that a host showed, as they stand in a status. They share what does not change.
+func units(shown []systemctl.Unit) []publish.Unit {
+	all := make([]publish.Unit, len(shown))
+	moments := make(moments, 0, len(shown)) // Most units have one.
+	for i := range shown {
+		all[i] = unit(&shown[i], &moments)
+	}
+	return all
+}
+
+func unit(u *systemctl.Unit, moments *moments) publish.Unit {
 	return publish.Unit{
 		Name:             u.Name,
-		RequestedAs:      known(u.RequestedAs),
-		Description:      known(u.Description),
+		RequestedAs:      known(&u.RequestedAs),
+		Description:      known(&u.Description),
 		LoadState:        u.LoadState,
 		ActiveState:      u.ActiveState,
 		SubState:         u.SubState,
-		UnitFileState:    known(u.UnitFileState),
-		Result:           known(u.Result),
-		Since:            hostTime(u.Since),
-		InvocationID:     known(u.InvocationID),
+		UnitFileState:    known(&u.UnitFileState),
+		Result:           known(&u.Result),
+		Since:            moments.of(u.Since),
+		InvocationID:     known(&u.InvocationID),
 		Restarts:         u.Restarts,
 		MainPID:          u.MainPID,
-		ExitCode:         known(u.ExitCode),
+		ExitCode:         known(&u.ExitCode),
 		ExitStatus:       u.ExitStatus,
 		MemoryBytes:      u.MemoryBytes,
 		CPUSeconds:       u.CPUSeconds,
 		Tasks:            u.Tasks,
-		StatusText:       known(u.StatusText),
+		StatusText:       known(&u.StatusText),
 		NeedDaemonReload: u.NeedDaemonReload,
-		NextElapse:       hostTime(u.NextElapse),
-		LastTrigger:      hostTime(u.LastTrigger),
+		NextElapse:       moments.of(u.NextElapse),
+		LastTrigger:      moments.of(u.LastTrigger),
 	}
 }
 
 // known is nil for a word that the host does not have.
-func known(word string) *string {
-	if word == "" {
+func known(word *string) *string {
+	if *word == "" {
 		return nil
 	}
-	return &word
+	return word
 }
 
-func hostTime(t *time.Time) *publish.HostTime {
+// moments are points in time of a status, many of them in one piece of memory.
+type moments []publish.HostTime
+
+func (m *moments) of(t *time.Time) *publish.HostTime {
 	if t == nil {
 		return nil
 	}
-	return &publish.HostTime{Time: *t}
+	*m = append(*m, publish.HostTime{Time: *t}) // Where that takes new memory, what is in the old one stays there.
+	return &(*m)[len(*m)-1]
 }
 
 // milliseconds rounds to microseconds, which is more than these figures mean.

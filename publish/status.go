@@ -1,8 +1,6 @@
 package publish
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"time"
 )
@@ -87,13 +85,19 @@ type Poll struct {
 	QueuedMS   float64 `json:"queued_ms"`   // How long the poll waited for its turn after it was due.
 }
 
+// How moments are written in JSON.
+const (
+	timeLayout     = `"2006-01-02T15:04:05.000Z07:00"`
+	hostTimeLayout = `"2006-01-02T15:04:05Z07:00"`
+)
+
 // Time is a moment by the collector's clock. In JSON it is RFC 3339 in UTC with milliseconds, always three digits, so that times also
 // sort as text.
 type Time struct{ time.Time }
 
 // MarshalJSON implements [json.Marshaler].
 func (t Time) MarshalJSON() ([]byte, error) {
-	return t.UTC().AppendFormat(nil, `"2006-01-02T15:04:05.000Z07:00"`), nil
+	return t.UTC().AppendFormat(nil, timeLayout), nil
 }
 
 // HostTime is a moment by the host's clock. In JSON it is RFC 3339 in UTC with whole seconds.
@@ -101,7 +105,7 @@ type HostTime struct{ time.Time }
 
 // MarshalJSON implements [json.Marshaler].
 func (t HostTime) MarshalJSON() ([]byte, error) {
-	return t.UTC().AppendFormat(nil, `"2006-01-02T15:04:05Z07:00"`), nil
+	return t.UTC().AppendFormat(nil, hostTimeLayout), nil
 }
 
 // Message encodes the status, which gets Schema, Type and empty instead of null lists. The error is of a status that can never be
@@ -114,7 +118,7 @@ func (s Status) Message() (Message, error) {
 	if s.Units == nil {
 		s.Units = []Unit{}
 	}
-	body, err := encode(s)
+	body, err := s.encode()
 	if err != nil {
 		return Message{}, fmt.Errorf("encoding the status of host %q: %w", s.Host.Name, err)
 	}
@@ -130,15 +134,4 @@ func (s Status) Message() (Message, error) {
 		Body:      body,
 	}
 	return m, m.Validate(len(body))
-}
-
-// encode returns v as JSON on one line, with <, > and & as they are.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
