@@ -29,7 +29,7 @@ func (s *schedule) start(ctx context.Context, w *watch, stage stage, places ...*
 	// What is left of the poll's time; at least something, so that a timeout is told by who knows what was late.
 	host.Timeout = max(min(host.Timeout, w.left()), time.Millisecond)
 	pool := s.config.Pool
-	s.work.Go(func() {
+	s.work.Do(func() {
 		r := result{watch: w}
 		begun := time.Now()
 		panicked := panics.Try(func() {

@@ -38,7 +38,7 @@ func (s *schedule) conclude(ctx context.Context, w *watch, r result) {
 		next: w.due, interval: w.interval(), stretched: stretched,
 	}
 	s.stats.poll(a)
-	s.work.Go(func() {
+	s.work.Do(func() {
 		before := w.outcome
 		w.learn(now, r.snapshot, r.err)
 		s.changes.note(now, w, before)

@@ -213,7 +213,7 @@ func (s *schedule) leave(ctx context.Context, w *watch) {
 	w.stage, w.resume, w.soon = leaving, time.Time{}, time.Time{}
 	s.telling++
 	remove := !s.knows(w.host.Name)
-	s.work.Go(func() {
+	s.work.Do(func() {
 		r := result{watch: w, removed: remove}
 		panicked := panics.Try(func() {
 			s.config.Pool.Drop(w.host.Name)

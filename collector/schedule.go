@@ -6,10 +6,9 @@ import (
 	"math"
 	"time"
 
-	"github.com/sourcegraph/conc"
-
 	"service_manager/collector/change"
 	"service_manager/hosts"
+	"service_manager/hosts/crew"
 	"service_manager/inventory"
 	"service_manager/publish"
 )
@@ -31,7 +30,7 @@ type schedule struct {
 	looked    int // Looks that turns have not earned yet.
 
 	results chan result
-	work    conc.WaitGroup // Whatever waits for a host.
+	work    *crew.Crew // Whatever waits for a host.
 }
 
 func (c *Collector) schedule(once bool) *schedule {
@@ -42,6 +41,7 @@ func (c *Collector) schedule(once bool) *schedule {
 		polls:     newPollQueue(c.config.Parallel),
 		dials:     newDialQueue(c.config.Dials, c.config.DialsPerJump, c.config.DialRate),
 		results:   make(chan result),
+		work:      crew.New(),
 		watches:   make(map[string]*watch, len(c.config.Hosts)),
 		absent:    make(map[string]*change.Baseline),
 	}
@@ -106,7 +106,7 @@ func (s *schedule) sumUp(now time.Time) {
 		return
 	}
 	folded := s.changes.take(now)
-	s.work.Go(func() { s.changes.summarise(folded) })
+	s.work.Do(func() { s.changes.summarise(folded) })
 }
 
 // alarm is when the next thing happens of itself.

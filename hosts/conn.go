@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sourcegraph/conc"
 	"github.com/sourcegraph/conc/panics"
 	"golang.org/x/crypto/ssh"
 )
@@ -30,7 +29,7 @@ var (
 type conn struct {
 	transport *transport
 	ssh       ssh.Conn
-	counts    *counters
+	pool      *Pool
 	done      chan struct{} // closed when the connection is gone
 
 	// Of whoever has the turn of the host.
@@ -39,7 +38,7 @@ type conn struct {
 	streamFailures int     // in a row
 
 	mu      sync.Mutex
-	served  conc.WaitGroup
+	served  sync.WaitGroup
 	closing bool          // served takes no more
 	gone    bool          // done is closed
 	gauge   *atomic.Int64 // counts this connection while it is not gone
@@ -50,10 +49,11 @@ type conn struct {
 	full    time.Time     // since when they are as many as may be
 }
 
-func newConn(t *transport, client ssh.Conn, chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request, counts *counters) *conn {
+func newConn(t *transport, client ssh.Conn, chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request, pool *Pool) *conn {
 	t.allow(idleBytes)
-	c := &conn{transport: t, ssh: client, counts: counts, done: make(chan struct{})}
-	c.serve(func() {
+	c := &conn{transport: t, ssh: client, pool: pool, done: make(chan struct{})}
+	c.served.Add(1)
+	go c.attend(func() { // Not of the crew's: it lasts, and wants no stack that has grown.
 		refuse(chans, reqs)
 		c.mu.Lock()
 		c.gone = true
@@ -95,20 +95,38 @@ func (c *conn) serve(f func()) bool {
 	return c.serveLocked(f)
 }
 
-// serveLocked ends the connection when f panics: whatever waits for f then learns that from the connection.
+// serveLocked is serve for who holds the lock.
 func (c *conn) serveLocked(f func()) bool {
 	if c.closing {
 		return false
 	}
-	c.served.Go(func() {
-		if panicked := panics.Try(f); panicked != nil {
-			c.mu.Lock()
-			c.broken = panicked.AsError()
-			c.mu.Unlock()
-			c.transport.abort()
-		}
-	})
+	c.served.Add(1)
+	c.pool.work.Do(func() { c.attend(f) })
 	return true
+}
+
+// beside has f done at the same time, unless the connection is being closed, and returns what waits for that.
+func (c *conn) beside(f func()) (wait func()) {
+	ended := make(chan struct{})
+	served := c.serve(func() {
+		defer close(ended)
+		f()
+	})
+	if !served {
+		close(ended)
+	}
+	return func() { <-ended }
+}
+
+// attend ends the connection when f panics: whatever waits for f then learns that from the connection.
+func (c *conn) attend(f func()) {
+	defer c.served.Done()
+	if panicked := panics.Try(f); panicked != nil {
+		c.mu.Lock()
+		c.broken = panicked.AsError()
+		c.mu.Unlock()
+		c.transport.abort()
+	}
 }
 
 // count lets n count the connection for as long as it stands.

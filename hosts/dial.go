@@ -44,7 +44,7 @@ func (p *Pool) connect(ctx context.Context, h inventory.Host) (*conn, error) {
 		stop()
 		return nil, hs.explain(ctx, err)
 	}
-	c := newConn(t, client, chans, reqs, &p.counts)
+	c := newConn(t, client, chans, reqs, p)
 	if !stop() {
 		c.close()
 		return nil, hs.explain(ctx, context.Cause(ctx))

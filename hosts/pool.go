@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"service_manager/hosts/crew"
 	"service_manager/hosts/systemctl"
 	"service_manager/inventory"
 )
@@ -33,6 +35,8 @@ type Pool struct {
 	files    fileLooks
 	jumps    *jumps
 	counts   counters
+	work     *crew.Crew // What waits for a host, of connections.
+	answers  answers
 	closing  context.Context //nolint:containedctx // It is the pool's lifetime, which no caller has.
 	end      context.CancelFunc
 
@@ -43,18 +47,19 @@ type Pool struct {
 
 // A link is what the pool knows of one host.
 type link struct {
-	turn    chan struct{}  // holds a value while someone uses the link
-	conn    *conn          // nil when there is none
-	host    inventory.Host // as conn was made for it
-	version int            // of systemd as last seen, 0 before that; it outlives the connection
-	globs   globs          // likewise
-	cured   time.Time      // when a healthy connection was given up because of its sessions
+	turn    chan struct{}   // holds a value while someone uses the link
+	conn    *conn           // nil when there is none
+	host    inventory.Host  // as conn was made for it
+	version int             // of systemd as last seen, 0 before that; it outlives the connection
+	next    systemctl.Query // what was asked last, for the next time; likewise
+	globs   globs           // likewise
+	cured   time.Time       // when a healthy connection was given up because of its sessions
 	files   atomic.Pointer[[]*fileLook]
 }
 
 // New returns an empty pool.
 func New(config Config) *Pool {
-	p := &Pool{dial: config.Dial, links: make(map[string]*link)}
+	p := &Pool{dial: config.Dial, links: make(map[string]*link), work: crew.New()}
 	p.hostKeys.trust = cmp.Or(config.Trust, "service_manager trust")
 	p.closing, p.end = context.WithCancel(context.Background())
 	p.jumps = newJumps(p, cmp.Or(config.TunnelsPerConnection, tunnelsPerConnection))
@@ -157,6 +162,7 @@ func (p *Pool) Close() {
 		l.drop()
 	}
 	p.jumps.close()
+	p.work.Wait()
 }
 
 // within bounds a call: by limit, and by the pool's lifetime.
@@ -217,7 +223,7 @@ func (l *link) ask(ctx context.Context, h inventory.Host) (systemctl.Answer, err
 		return systemctl.Answer{}, err
 	}
 	for {
-		query := systemctl.Query{Nonce: systemctl.NewNonce(), Units: units, Version: l.version, Limit: timeLeft(ctx) * 9 / 10}
+		query := l.question(units, timeLeft(ctx)*9/10)
 		answer, err := l.put(ctx, h, query)
 		if err != nil {
 			return systemctl.Answer{}, err
@@ -226,9 +232,20 @@ func (l *link) ask(ctx context.Context, h inventory.Host) (systemctl.Answer, err
 		l.version = answer.Manager.VersionNumber
 		if !answer.Regroup || asked == l.version {
 			l.globs.learn(&answer, len(h.Units))
+			l.next = query.Next(answer)
 			return answer, nil
 		}
 	}
+}
+
+// question is the one about units, which is the same as before nearly always.
+func (l *link) question(units []string, limit time.Duration) systemctl.Query {
+	q := l.next
+	if q.Version != l.version || !slices.Equal(q.Units, units) {
+		q = systemctl.Query{Units: units, Version: l.version, Before: q.Before}
+	}
+	q.Nonce, q.Limit = systemctl.NewNonce(), limit
+	return q
 }
 
 // put asks one question, in the host's mode. The error is an [Error].
@@ -250,6 +267,7 @@ func (l *link) put(ctx context.Context, h inventory.Host, query systemctl.Query)
 	if err != nil {
 		return systemctl.Answer{}, err
 	}
+	defer l.conn.pool.answers.done(out.stdout)
 	answer, err := query.Parse(out.stdout, out.stderr)
 	if err != nil {
 		return systemctl.Answer{}, explainAnswer(out, err)

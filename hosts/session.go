@@ -8,7 +8,6 @@ import (
 	"io"
 	"sync"
 
-	"github.com/sourcegraph/conc"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -156,8 +155,8 @@ func (s *session) converse() (output, error) {
 		return out, fmt.Errorf("%w: opening a session: %w", errLost, err)
 	}
 	s.conn.countSession()
-	var readers conc.WaitGroup
-	readers.Go(func() { out.exit, out.signal = exitStatus(requests) })
+	requestsEnd := s.conn.beside(func() { out.exit, out.signal = exitStatus(requests) })
+	errorsEnd := func() {}
 	var overflow error
 	if s.opened(channel) {
 		switch err = start(channel, s.command); {
@@ -165,17 +164,17 @@ func (s *session) converse() (output, error) {
 		case s.listen != nil && s.listen.converse != nil:
 			err = s.listen.converse(channel)
 		case s.listen != nil:
-			readers.Go(func() { out.stderr, overflow = s.hear(channel) })
+			errorsEnd = s.conn.beside(func() { out.stderr, overflow = s.hear(channel) })
 			err = s.listen.read(passing{channel, s.conn.transport})
 		default:
 			if err = endInput(channel); err == nil {
-				readers.Go(func() { out.stderr, overflow = s.read(channel.Stderr(), maxStderr) })
-				out.stdout, err = s.read(channel, s.limit)
+				out.stdout, out.stderr, err = s.answer(channel)
 			}
 		}
 	}
 	_ = channel.Close() // After a whole answer, or a lost connection, there is nothing left to fail.
-	readers.Wait()
+	requestsEnd()
+	errorsEnd()
 	switch err = errors.Join(err, overflow); {
 	case err != nil:
 		return out, err
@@ -231,18 +230,27 @@ func exitStatus(requests <-chan *ssh.Request) (status int, signal string) {
 	return status, signal
 }
 
-// read reads r to its end. The connection is aborted when more than limit bytes come: to stop reading only would leave the
-// rest in golang.org/x/crypto/ssh's buffers.
-func (s *session) read(r io.Reader, limit int64) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if int64(len(data)) > limit {
+// answer reads what the command prints, on standard output first: the bound on what arrives is also one on what waits there meanwhile.
+func (s *session) answer(channel ssh.Channel) (stdout, stderr []byte, err error) {
+	if stdout, err = s.read(s.conn.pool.answers.buffer(), channel, s.limit); err != nil {
+		return stdout, nil, err
+	}
+	stderr, err = s.read(stdout[len(stdout):], channel.Stderr(), maxStderr)
+	return stdout, stderr, err
+}
+
+// read appends what r has to text, and returns it. The connection is aborted when more than limit bytes come: to stop reading only would
+// leave the rest in golang.org/x/crypto/ssh's buffers.
+func (s *session) read(text []byte, r io.Reader, limit int64) ([]byte, error) {
+	text, err := readAll(text, r, limit)
+	if int64(len(text)) > limit {
 		s.conn.transport.abort()
 		return nil, fmt.Errorf("%w: over %d bytes", errFlood, limit)
 	}
 	if err != nil {
-		return data, fmt.Errorf("%w: reading the answer: %w", errLost, err)
+		return text, fmt.Errorf("%w: reading the answer: %w", errLost, err)
 	}
-	return data, nil
+	return text, nil
 }
 
 // hear has the listener hear standard error while it comes. What is beyond the bound is not kept.

@@ -22,9 +22,7 @@ type stream struct {
 	end       func()
 	ending    <-chan struct{} // closed by end
 
-	// Of the last question that was answered.
-	words string
-	size  int // of the answer
+	words string // of the last question that was answered
 }
 
 // A question is a nonce and words for a stream.
@@ -59,7 +57,7 @@ func (st *stream) serve(stdio io.ReadWriter) error {
 			if err != nil {
 				return err
 			}
-			st.words, st.size = q.words, len(answer)
+			st.words = q.words
 			q.answer <- answer
 		case <-st.ending:
 			return errStreamEnded
@@ -69,7 +67,7 @@ func (st *stream) serve(stdio io.ReadWriter) error {
 	}
 }
 
-// put writes the question and reads the answer, which is presumably about as long as the one before.
+// put writes the question and reads the answer.
 func (st *stream) put(stdio io.ReadWriter, q question) ([]byte, error) {
 	line := q.nonce + "\n"
 	if q.words != st.words {
@@ -78,13 +76,12 @@ func (st *stream) put(stdio io.ReadWriter, q question) ([]byte, error) {
 	if _, err := io.WriteString(stdio, line); err != nil {
 		return nil, fmt.Errorf("%w: %w", errStreamEnded, err)
 	}
-	const least = 1 << 10
-	answer, done := make([]byte, 0, st.size+least), []byte(systemctl.DoneMarker(q.nonce))
+	answer, done := st.session.conn.pool.answers.buffer(), []byte(systemctl.DoneMarker(q.nonce))
 	for !bytes.HasSuffix(answer, done) {
 		if int64(len(answer)) > q.limit {
 			return nil, fmt.Errorf("%w: over %d bytes", errFlood, q.limit)
 		}
-		answer = slices.Grow(answer, least)
+		answer = slices.Grow(answer, 1)
 		n, err := stdio.Read(answer[len(answer):cap(answer)])
 		if answer = answer[:len(answer)+n]; err != nil && n == 0 {
 			return nil, fmt.Errorf("%w: %w", errStreamEnded, err)
@@ -145,6 +142,7 @@ func (l *link) askStream(ctx context.Context, q systemctl.Query, limit int64) (a
 	began := time.Now()
 	text, err := c.stream.ask(ctx, q.Nonce, words, limit)
 	if err == nil {
+		defer c.pool.answers.done(text)
 		if answer, err = q.Parse(text, nil); err == nil {
 			c.streamFailures = 0
 			return answer, true, nil

@@ -31,9 +31,9 @@ func (c *conn) countStuck(change int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stuck += change
-	c.counts.stuck.Add(int64(change))
+	c.pool.counts.stuck.Add(int64(change))
 	if change > 0 {
-		c.counts.leftBehind.Add(int64(change))
+		c.pool.counts.leftBehind.Add(int64(change))
 	}
 	switch {
 	case c.stuck < maxStuck:
@@ -155,7 +155,7 @@ func earlier(stuck int) string {
 // cure gives up a healthy connection because of its sessions.
 func (l *link) cure(format string, args ...any) error {
 	l.cured = time.Now()
-	l.conn.counts.reconnects.Add(1)
+	l.conn.pool.counts.reconnects.Add(1)
 	l.drop()
 	return fail(Timeout, "%w: "+format, append([]any{ErrNotConnected}, args...)...)
 }
