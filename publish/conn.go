@@ -131,6 +131,8 @@ func (p *Publisher) open(conn *amqp.Connection, raw *rawConn) (*link, error) {
 			publish: func(m Message) (confirmation, error) {
 				return ch.PublishWithDeferredConfirm(p.cfg.Exchange, m.Key, m.Mandatory, false, m.publishing())
 			},
+			hold:    raw.hold,
+			release: raw.release,
 			returns: ch.NotifyReturn(make(chan amqp.Return, p.cfg.Window)),
 			blocked: conn.NotifyBlocked(make(chan amqp.Blocking, 32)),
 			// The end of the connection ends the channel, with the same reason.
@@ -156,34 +158,4 @@ func declareExchange(conn *amqp.Connection, exchange string, how Declare) error 
 		return err
 	}
 	return ch.Close()
-}
-
-// rawConn is the socket under AMQP and TLS. amqp091 sets no write deadline, and cannot close a connection while a publish is stuck in
-// a write to it: only the owner of the socket can.
-type rawConn struct {
-	net.Conn
-	timeout time.Duration
-	unwatch func() bool // Ends that the dial's context closes the socket; false when it has.
-}
-
-func dialRaw(ctx context.Context, network, addr string, writeTimeout time.Duration) (*rawConn, error) {
-	d := net.Dialer{
-		Timeout:         dialTimeout,
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3},
-	}
-	conn, err := d.DialContext(ctx, network, addr)
-	if err != nil {
-		return nil, err
-	}
-	raw := &rawConn{Conn: conn, timeout: writeTimeout}
-	raw.unwatch = context.AfterFunc(ctx, func() { _ = conn.Close() })
-	return raw, nil
-}
-
-// Write implements [net.Conn] with a deadline for each write.
-func (c *rawConn) Write(b []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Write(b)
 }

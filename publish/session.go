@@ -28,6 +28,8 @@ const (
 	// renewAfter is how many messages are sent on one connection after one whose confirm was given up: amqp091 remembers each of their
 	// confirms until that one comes.
 	renewAfter = 100_000
+	// together is how many messages are sent at a time.
+	together = 64
 	// heldFor is how long a connection must have lasted to be of use, where nothing was confirmed.
 	heldFor = 5 * time.Second
 )
@@ -38,6 +40,9 @@ var errRenew = errors.New("the connection is renewed, because a confirm on it wa
 // A wire is what a session needs of an AMQP channel in confirm mode.
 type wire struct {
 	publish func(Message) (confirmation, error)
+	// Between hold and release, messages are held back, to be written at once.
+	hold    func()
+	release func() error
 	// returns must have room for a whole window: amqp091 drops what a full channel does not take within five seconds.
 	returns <-chan amqp.Return
 	blocked <-chan amqp.Blocking
@@ -84,8 +89,8 @@ func (s *session) run(ctx context.Context) error {
 	defer timer.Stop()
 	looked := time.Now()
 	for {
-		var again <-chan struct{} // Ready at once after a message was sent: there may be more, but confirms have their turn.
-		if s.err == nil && s.send(ctx) {
+		var again <-chan struct{} // Ready at once after messages were sent: there may be more, but confirms have their turn.
+		if s.err == nil && s.sendSome(ctx) {
 			again = now
 		}
 		if s.err != nil {
@@ -124,6 +129,20 @@ func (s *session) run(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// sendSome sends what there is, up to a bound, in one write, and reports whether there may be more.
+func (s *session) sendSome(ctx context.Context) (more bool) {
+	s.hold()
+	for range together {
+		if more = s.send(ctx); !more {
+			break
+		}
+	}
+	if err := s.release(); err != nil && s.err == nil {
+		s.err = s.reason(err)
+	}
+	return more
 }
 
 // send takes one message from the source, publishes it or puts it aside, and reports whether there may be another one.

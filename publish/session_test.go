@@ -19,6 +19,10 @@ type fakeWire struct {
 	wire
 	sent     []*fakeConfirm
 	failWith error // Of the next publishes.
+
+	held        int   // Messages since the last hold.
+	writes      []int // Messages in each write.
+	failRelease error
 	returns  chan amqp.Return
 	blocked  chan amqp.Blocking
 	closed   chan *amqp.Error
@@ -54,8 +58,16 @@ func newFakeWire() *fakeWire {
 		}
 		c := &fakeConfirm{Message: m, done: make(chan struct{})}
 		f.sent = append(f.sent, c)
+		f.held++
 		return c, nil
 	}}
+	f.wire.hold = func() { f.held = 0 }
+	f.wire.release = func() error {
+		if f.held > 0 {
+			f.writes = append(f.writes, f.held)
+		}
+		return f.failRelease
+	}
 	return f
 }
 
@@ -486,5 +498,37 @@ func TestSessionContextEnds(t *testing.T) {
 			st.t.Error(err)
 		}
 		st.told("a lost")
+	})
+}
+
+func TestWhatWaitsIsWrittenAtOnce(t *testing.T) {
+	testSession(t, Config{Window: 100}, func(st *sessionTest) {
+		st.opened()
+		var hosts []string
+		for i := range together + 10 {
+			hosts = append(hosts, fmt.Sprintf("host-%d", i))
+		}
+		st.put(hosts...)
+		if diff := cmp.Diff([]int{1, together, 10}, st.f.writes); diff != "" {
+			t.Error("messages by write, -want +got:\n" + diff)
+		}
+		st.put("late")
+		if diff := cmp.Diff([]int{1, together, 10, 1}, st.f.writes); diff != "" {
+			t.Error("messages by write, -want +got:\n" + diff)
+		}
+	})
+}
+
+// A write that fails at last is the end, as one of a message is, and all that was in it is lost.
+func TestWriteOfSeveralFails(t *testing.T) {
+	testSession(t, Config{}, func(st *sessionTest) {
+		st.opened()
+		st.f.failRelease = errors.New("no route to host")
+		st.put("a", "b")
+		st.f.end(&amqp.Error{Code: 501, Reason: "no route to host"})
+		if err := st.over(); err == nil || !strings.Contains(err.Error(), "no route to host") {
+			t.Errorf("the session ended with %v", err)
+		}
+		st.told("a lost", "b lost")
 	})
 }

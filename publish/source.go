@@ -3,7 +3,8 @@ package publish
 // A Source is what a Publisher or Writer pulls its messages from. All three methods are called from the one goroutine that runs Run,
 // and must not block.
 type Source interface {
-	// Ready has a value when Take may have more than at the last Take that had none. It is buffered by one; a spare value is harmless.
+	// Ready has a value when Take may have more than at the last Take that had none, or soon after that, so that several can be sent at once.
+	// It is buffered by one; a spare value is harmless.
 	Ready() <-chan struct{}
 	// Take hands out the next message to send, and false when there is none now.
 	Take() (Message, bool)

@@ -45,31 +45,34 @@ type Outbox struct {
 	wake   chan struct{} // The committer's.
 	work   conc.WaitGroup
 
-	mu       sync.Mutex
-	closed   bool
-	closeErr error
-	states   map[string][]byte // As they were at Open, until States hands them over.
-	hosts    map[string]*host
-	queue    fifo[*host] // Hosts whose first event may be taken.
-	statuses *newest
-	notices  *newest
-	lots     map[lotKey]*lot
-	inFlight map[string]flight // By message id.
-	bodies   bodies
-	todo     todo
-	lastID   uint64 // Greatest id of an event. The committer's.
-	usage    usage
-	stats    Stats
-	clock    time.Duration // What unroutable events are counted in: see tick.
-	ticked   time.Time     // When the clock last did.
-	kept     time.Duration // The clock as it is in the file.
-	confirms uint64        // Messages confirmed, of any kind.
-	others   uint64        // Confirms at the last rejection of a status.
-	nacked   int           // Slots whose last message was refused.
-	told     map[lotKey]*told
-	losses   losses
-	open     int           // Messages waiting, in flight or parked.
-	empty    chan struct{} // Closed when open comes to 0; nil while no one waits for it.
+	mu        sync.Mutex
+	closed    bool
+	closeErr  error
+	states    map[string][]byte // As they were at Open, until States hands them over.
+	hosts     map[string]*host
+	queue     fifo[*host] // Hosts whose first event may be taken.
+	statuses  *newest
+	notices   *newest
+	lots      map[lotKey]*lot
+	inFlight  map[string]flight // By message id.
+	bodies    bodies
+	todo      todo
+	lastID    uint64 // Greatest id of an event. The committer's.
+	usage     usage
+	stats     Stats
+	clock     time.Duration // What unroutable events are counted in: see tick.
+	ticked    time.Time     // When the clock last did.
+	kept      time.Duration // The clock as it is in the file.
+	confirms  uint64        // Messages confirmed, of any kind.
+	others    uint64        // Confirms at the last rejection of a status.
+	nacked    int           // Slots whose last message was refused.
+	told      map[lotKey]*told
+	losses    losses
+	signalled time.Time // When statuses were last signalled.
+	coming    bool      // They will be again.
+
+	open  int           // Messages waiting, in flight or parked.
+	empty chan struct{} // Closed when open comes to 0; nil while no one waits for it.
 }
 
 // A flight is a message that was handed out: an event of a host, or what is newest in a slot.
@@ -216,6 +219,24 @@ func (o *Outbox) signal() {
 	select {
 	case o.ready <- struct{}{}:
 	default:
+	}
+}
+
+// signalSoon is signal for what may wait a moment for others, that many can be sent at once.
+func (o *Outbox) signalSoon() {
+	switch wait := company - time.Since(o.signalled); {
+	case o.coming:
+	case wait <= 0:
+		o.signalled = time.Now()
+		o.signal()
+	default:
+		o.coming = true
+		time.AfterFunc(wait, func() {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			o.coming, o.signalled = false, time.Now()
+			o.signal()
+		})
 	}
 }
 

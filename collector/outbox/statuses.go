@@ -12,6 +12,9 @@ import (
 // without its node; the other queues bound to the exchange got the message and get it again with each try.
 const retryRefused = 5 * time.Second
 
+// company is how long a status waits for others, where one was sent just before. It is less than a poll takes, and a thousandth of an interval.
+const company = 10 * time.Millisecond
+
 // newest holds the newest message of each name: a host, or what a notice tells.
 type newest struct {
 	slots map[string]*slot
@@ -65,17 +68,23 @@ func (o *Outbox) putNewest(in *newest, name string, status *publish.Status, mess
 		o.open++
 	}
 	s.status, s.message = status, message
+	if status != nil {
+		o.queueNewest(s, o.signalSoon)
+		return
+	}
 	o.offerNewest(s)
 }
 
 // offerNewest queues the slot if it has something to take.
-func (o *Outbox) offerNewest(s *slot) {
+func (o *Outbox) offerNewest(s *slot) { o.queueNewest(s, o.signal) }
+
+func (o *Outbox) queueNewest(s *slot, signal func()) {
 	if s.queued || s.flying || s.parked || !s.waits() {
 		return
 	}
 	s.queued = true
 	s.of.queue.push(s)
-	o.signal()
+	signal()
 }
 
 // next returns the next slot in turn that has something to take; nil if none has.

@@ -40,6 +40,38 @@ func TestNewestPerHostInTurn(t *testing.T) {
 	expect(t, o, 0)
 }
 
+// Statuses that follow on one another are told of together. An event, and what comes after a while, is told of at once.
+func TestStatusesWaitForCompany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := inMemory(t)
+		is := func(want bool, when string) {
+			t.Helper()
+			synctest.Wait()
+			if ready(o) != want {
+				t.Errorf("%s: ready is %v", when, !want)
+			}
+		}
+		put(o, "a/1")
+		is(true, "the first status")
+		put(o, "b/1", "c/1")
+		is(false, "two more")
+		time.Sleep(9 * time.Millisecond)
+		is(false, "9 ms later")
+		put(o, "d/1")
+		time.Sleep(time.Millisecond)
+		is(true, "10 ms later")
+		put(o, "e/1")
+		is(false, "one more")
+		commit(t, o, "f", "1", 1)
+		is(true, "an event")
+		time.Sleep(20 * time.Millisecond)
+		is(true, "20 ms later")
+		time.Sleep(time.Second)
+		put(o, "g/1")
+		is(true, "after a quiet second")
+	})
+}
+
 // With the host its status goes, if it waits; one that is on its way is settled as ever. The host may come back.
 func TestRemovalWithdrawsTheStatus(t *testing.T) {
 	o := inMemory(t)
