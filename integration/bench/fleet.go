@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sourcegraph/conc"
@@ -117,8 +119,8 @@ func (r Run) scene(ctx context.Context, programs string, s scene) (rows []Row, e
 		return nil, err
 	}
 	st.watcher.forget(sick)
-	for range r.Rounds {
-		w, err := st.measure(alive, max(r.For, 2*r.Interval).Round(time.Second), r.Interval/20)
+	for round := range r.Rounds {
+		w, err := st.measure(alive, max(r.For, 2*r.Interval).Round(time.Second), r.Interval/20, r.keep(s, "cpu", round+1))
 		if err != nil {
 			return nil, err
 		}
@@ -126,7 +128,19 @@ func (r Run) scene(ctx context.Context, programs string, s scene) (rows []Row, e
 	}
 	h, err := st.service.heap(alive, true)
 	m.live = h.live
+	if keep := r.keep(s, "heap", r.Rounds); err == nil && keep != "" {
+		err = st.service.saveHeap(alive, keep)
+	}
 	return m.rows(s, r.Interval), err
+}
+
+// keep is the file to keep a profile of a scene in, empty for none.
+func (r Run) keep(s scene, of string, round int) string {
+	if r.Profiles == "" {
+		return ""
+	}
+	scene := strings.NewReplacer(" ", "-", ",", "", "%", "").Replace(s.String())
+	return filepath.Join(r.Profiles, fmt.Sprintf("%s-%s-%d.pprof", scene, of, round))
 }
 
 // A stage is where a scene is set: the simulated hosts, the program, and the consumer behind the broker.
@@ -232,8 +246,9 @@ func (st *stage) moment(ctx context.Context) (m moment, err error) {
 	return m, err
 }
 
-// measure takes a profile over some time, and reads what that time has cost. Its own questions come before and after that time.
-func (st *stage) measure(ctx context.Context, over, every time.Duration) (span, error) {
+// measure takes a profile over some time, which it writes to keep if that is not empty, and reads what that time has cost. Its own
+// questions come before and after that time.
+func (st *stage) measure(ctx context.Context, over, every time.Duration, keep string) (span, error) {
 	before, err := st.service.scrape(ctx)
 	if err != nil {
 		return span{}, err
@@ -258,6 +273,11 @@ func (st *stage) measure(ctx context.Context, over, every time.Duration) (span, 
 	}
 	if w.parts, err = attribute(p); err != nil {
 		return span{}, err
+	}
+	if keep != "" {
+		if err := save(p, keep); err != nil {
+			return span{}, err
+		}
 	}
 	if w.resident, err = st.service.resident(); err != nil {
 		return span{}, err

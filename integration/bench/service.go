@@ -189,3 +189,23 @@ func (s *service) profile(ctx context.Context, over time.Duration) (*profile.Pro
 		return err
 	})
 }
+
+// saveHeap writes what the program has in memory to a file.
+func (s *service) saveHeap(ctx context.Context, path string) error {
+	return s.get(ctx, "/debug/pprof/heap", func(body io.Reader) error {
+		p, err := profile.Parse(body)
+		if err != nil {
+			return err
+		}
+		return save(p, path)
+	})
+}
+
+// save writes a profile to a file.
+func save(p *profile.Profile, path string) error {
+	var text bytes.Buffer
+	if err := p.Write(&text); err != nil {
+		return err
+	}
+	return os.WriteFile(path, text.Bytes(), 0o600)
+}

@@ -68,6 +68,7 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.Broker, "broker", "", "URL of a RabbitMQ, with an account that may declare and delete (default a container of our own)")
 	fs.IntVar(&o.Swept, "swept", o.Swept, "of sweep: how many real hosts")
 	fs.StringVar(&o.Dir, "dir", folder, "where state files are made and removed, on the disk to be measured")
+	fs.StringVar(&o.Profiles, "profiles", "", "of fleet: folder to keep profiles in, of the CPU time of each round and of the memory after the last")
 	fs.StringVar(&o.json, "json", filepath.Join(folder, time.Now().UTC().Format("20060102T150405Z.json")), "file to write")
 	if err := fs.Parse(args); err != nil {
 		return options{}, err
@@ -132,8 +133,13 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(o.Dir, 0o750); err != nil {
-		return err
+	for _, folder := range []string{o.Dir, o.Profiles} {
+		if folder == "" {
+			continue
+		}
+		if err := os.MkdirAll(folder, 0o750); err != nil {
+			return err
+		}
 	}
 	if o.Broker == "" && slices.ContainsFunc(o.parts, func(p bench.Part) bool { return p.NeedsBroker }) {
 		b, err := broker.Start(ctx, stack, project)
