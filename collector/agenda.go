@@ -25,6 +25,18 @@ func next(now time.Time, phase, interval time.Duration) time.Time {
 	return now.Add(wait)
 }
 
+// after is the turn that follows on due, seen from now. The clock on the wall tells where in its interval a moment lies, and may be behind the
+// one that due was waited for by: a little where both were not read at once, and more when it was put back. What lies
+// just ahead by it then is the turn that has come.
+func after(due, now time.Time, phase, interval time.Duration) time.Time {
+	turn := next(now, phase, interval)
+	inPhase := time.Duration(due.UnixNano())%interval == phase // The first turn is not.
+	if inPhase && turn.Sub(due) < interval/2 {
+		return turn.Add(interval)
+	}
+	return turn
+}
+
 // An agenda orders hosts by when they want the schedule's attention: [watch.alarm]. A host stays on it whatever happens to it. It
 // implements [heap.Interface] for its own methods only.
 type agenda []*watch

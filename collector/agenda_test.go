@@ -23,6 +23,32 @@ func TestNextStaysInPhase(t *testing.T) {
 	}
 }
 
+// A turn comes once, also where the clock on the wall is behind.
+func TestATurnComesOnce(t *testing.T) {
+	const interval, phase = 10 * time.Second, 3 * time.Second
+	due := time.Unix(1e9+3, 0)
+	at := func(d time.Duration) time.Time { return due.Add(d) }
+	for now, want := range map[time.Duration]time.Duration{
+		0:                       interval,
+		50 * time.Microsecond:   interval,
+		-time.Nanosecond:        interval,
+		-time.Microsecond:       interval,
+		-time.Millisecond:       interval,
+		-4 * time.Second:        interval,
+		9999 * time.Millisecond: interval,
+		interval:                2 * interval,
+		25 * time.Second:        3 * interval,
+	} {
+		if got := after(due, at(now), phase, interval); !got.Equal(at(want)) {
+			t.Errorf("%v after it was due, the next turn is %v after that, want %v", now, got.Sub(due), want)
+		}
+	}
+	// The first one is at once, whatever its phase, and the next may be soon.
+	if got := after(at(-time.Second), at(-time.Second), phase, interval); !got.Equal(due) {
+		t.Errorf("behind the first turn comes %v", got)
+	}
+}
+
 // The polls of a fleet must not come in bursts: names that count, whatever they look like, are spread as dice would.
 func TestPhasesSpread(t *testing.T) {
 	const hosts, parts = 10_000, 100

@@ -87,5 +87,5 @@ func (s *schedule) beat(now time.Time) {
 		return
 	}
 	s.notice(publish.CollectorHeartbeat, nil)
-	s.beatAt = next(now, 0, s.config.Heartbeat)
+	s.beatAt = after(s.beatAt, now, 0, s.config.Heartbeat)
 }

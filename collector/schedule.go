@@ -139,7 +139,7 @@ func (s *schedule) turn(ctx context.Context, w *watch, now time.Time) {
 		return
 	}
 	due := w.due
-	w.due = s.next(now, w)
+	w.due = s.following(now, w)
 	switch {
 	case w.stage == concluding: // A status is on its way, and what is known is not ours to read.
 	case w.stage != idle:
@@ -157,6 +157,14 @@ func (s *schedule) turn(ctx context.Context, w *watch, now time.Time) {
 	default:
 		s.repeat(w, now)
 	}
+}
+
+// following is the turn that follows on w's, which has come.
+func (s *schedule) following(now time.Time, w *watch) time.Time {
+	if s.once {
+		return s.next(now, w)
+	}
+	return after(w.due, now, w.phase, w.interval())
 }
 
 // next is w's next turn.
