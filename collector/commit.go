@@ -71,7 +71,7 @@ func (s *schedule) observation(w *watch, a account) change.Poll {
 		p.Error = new(w.trouble(a.next))
 		return p
 	}
-	p.System, p.Snapshot = system(w.last), w.last
+	p.System, p.Snapshot = w.system, w.last
 	p.Asked = func(name string) bool {
 		return slices.Contains(w.host.Units, name) ||
 			slices.ContainsFunc(w.host.Globs, func(glob string) bool { return systemctl.MatchGlob(glob, name) })

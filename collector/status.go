@@ -36,18 +36,20 @@ func (c *Collector) status(w *watch, a account) publish.Status {
 	if w.err != nil {
 		s.StaleSince = &publish.Time{Time: w.lastAt}
 	}
-	s.System = system(w.last)
+	s.System = w.system
 	s.Units = units(w.last.Units)
 	return s
 }
 
-func system(s hosts.Snapshot) *publish.System {
+// system is what a host said of itself. It is kept for longer than the snapshot, of which it holds nothing.
+func system(s *hosts.Snapshot) *publish.System {
+	words := struct{ state, systemd, bootID string }{s.Manager.State, s.Manager.Version, s.BootID}
 	return &publish.System{
-		State:       known(&s.Manager.State),
-		Systemd:     known(&s.Manager.Version),
+		State:       known(&words.state),
+		Systemd:     known(&words.systemd),
 		FailedUnits: s.Manager.FailedUnits,
 		QueuedJobs:  s.Manager.QueuedJobs,
-		BootID:      known(&s.BootID),
+		BootID:      known(&words.bootID),
 	}
 }
 

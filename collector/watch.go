@@ -7,6 +7,7 @@ import (
 	"service_manager/collector/change"
 	"service_manager/hosts"
 	"service_manager/inventory"
+	"service_manager/publish"
 )
 
 // A stage is where a host stands between two polls.
@@ -59,7 +60,8 @@ type watch struct {
 	since   time.Time     // When outcome became what it is.
 	err     error         // Of the last poll.
 	last    hosts.Snapshot
-	lastAt  time.Time // When last was read; zero: never.
+	lastAt  time.Time       // When last was read; zero: never.
+	system  *publish.System // As last has it.
 
 	baseline *change.Baseline // What was told of the host.
 	standing standing         // Of the above, what the schedule may read at any time.
@@ -96,7 +98,7 @@ func (w *watch) learn(now time.Time, snapshot hosts.Snapshot, err error) {
 		w.outcome, w.since = outcome, now
 	}
 	if err == nil {
-		w.last, w.lastAt = snapshot, now
+		w.last, w.lastAt, w.system = snapshot, now, system(&snapshot)
 	}
 	w.err = err
 }

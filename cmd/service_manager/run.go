@@ -83,6 +83,7 @@ func (a *app) run(ctx context.Context, selectors []string, once, dryRun, pprof b
 	}
 	log.Info("collecting", slog.String("collector", inv.Collector.Name), slog.Int("hosts", len(selected)))
 	if !once {
+		limitGarbage()
 		p.reloading = again
 		p.systemd = notifier{log: log}
 		if serves {
