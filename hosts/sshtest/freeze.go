@@ -31,6 +31,10 @@ type freezable struct {
 	server *Server
 	close  sync.Once
 	closed chan struct{}
+
+	mu      sync.Mutex // Of what is held back: see Hold.
+	holding bool
+	held    []byte
 }
 
 func (s *Server) freezable(c net.Conn) *freezable {
@@ -46,7 +50,40 @@ func (c *freezable) Read(b []byte) (int, error) {
 
 func (c *freezable) Write(b []byte) (int, error) {
 	c.wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	const most = 64 << 10
+	if c.holding && len(c.held)+len(b) <= most {
+		c.held = append(c.held, b...)
+		return len(b), nil
+	}
+	if err := c.flush(); err != nil {
+		return 0, err
+	}
 	return c.Conn.Write(b)
+}
+
+// hold has what is written wait for what comes next, until release.
+func (c *freezable) hold() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.holding = true
+}
+
+func (c *freezable) release() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.holding = false
+	return c.flush()
+}
+
+func (c *freezable) flush() error {
+	if len(c.held) == 0 {
+		return nil
+	}
+	_, err := c.Conn.Write(c.held)
+	c.held = c.held[:0]
+	return err
 }
 
 func (c *freezable) Close() error {

@@ -16,6 +16,8 @@ import (
 
 	"github.com/sourcegraph/conc"
 	"golang.org/x/crypto/ssh"
+
+	"service_manager/hosts/crew"
 )
 
 // Config configures a [Server].
@@ -50,6 +52,8 @@ type Config struct {
 	// other since connecting failed. Until it returns the client gets no answer. The context ends when the connection does. Nil allows no
 	// tunnels.
 	Forward func(ctx context.Context, network, address string) (net.Conn, error)
+	// Work runs the sessions, for many servers that share it. It is ended by who made it, after the servers. Nil: each has a goroutine.
+	Work *crew.Crew
 	// Version is how the server names itself, such as "SSH-2.0-OpenSSH_9.8". Empty means as golang.org/x/crypto/ssh does.
 	Version string
 }
@@ -247,7 +251,7 @@ func (s *Server) accept(listener net.Listener) {
 	}
 }
 
-func (s *Server) serve(c net.Conn) {
+func (s *Server) serve(c *freezable) {
 	defer func() {
 		_ = c.Close() // The peer may have closed it already.
 		s.mu.Lock()
@@ -266,7 +270,7 @@ func (s *Server) serve(c net.Conn) {
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
-	var served conc.WaitGroup
+	var served sync.WaitGroup
 	defer served.Wait()
 	served.Go(func() {
 		ssh.DiscardRequests(requests) // It ends with the connection.
@@ -283,13 +287,37 @@ func (s *Server) serve(c net.Conn) {
 			_ = channel.Reject(ssh.ConnectionFailed, "open failed") // As above, and as OpenSSH does.
 		default:
 			open.Add(1)
-			served.Go(func() { s.session(ctx, channel, sync.OnceFunc(func() { open.Add(-1) })) })
+			s.work(&served, func() { s.session(ctx, c, channel, sync.OnceFunc(func() { open.Add(-1) })) })
 		}
 	}
 }
 
+// work does a job that all waits for.
+func (s *Server) work(all *sync.WaitGroup, job func()) {
+	if s.config.Work == nil {
+		all.Go(job)
+		return
+	}
+	all.Add(1)
+	s.config.Work.Do(func() {
+		defer all.Done()
+		job()
+	})
+}
+
+// last is the key of what Last calls in the context of a command.
+type last struct{}
+
+// Last says, with the context of a command, that what it writes from now on is the end of its output. That goes to the client together with
+// the exit status, as it does where sshd finds both at once.
+func Last(ctx context.Context) {
+	if hold, ok := ctx.Value(last{}).(func()); ok {
+		hold()
+	}
+}
+
 // session serves one session, and calls free before the client can know that it has ended.
-func (s *Server) session(ctx context.Context, channel ssh.NewChannel, free func()) {
+func (s *Server) session(ctx context.Context, c *freezable, channel ssh.NewChannel, free func()) {
 	defer free()
 	if s.config.Open != nil {
 		s.config.Open(ctx)
@@ -306,14 +334,15 @@ func (s *Server) session(ctx context.Context, channel ssh.NewChannel, free func(
 			continue
 		}
 		_ = request.Reply(true, nil) // As above.
-		var drained conc.WaitGroup
-		drained.Go(func() { ssh.DiscardRequests(requests) })
-		if status := s.config.Interact(ctx, message.Command, session, session, session.Stderr()); status >= 0 {
+		var drained sync.WaitGroup
+		s.work(&drained, func() { ssh.DiscardRequests(requests) })
+		if status := s.config.Interact(context.WithValue(ctx, last{}, c.hold), message.Command, session, session, session.Stderr()); status >= 0 {
 			exit := ssh.Marshal(struct{ Status uint32 }{uint32(status)}) //nolint:gosec // G115: not negative.
 			_, _ = session.SendRequest("exit-status", false, exit)       // As above.
 		}
 		free()
 		_ = session.Close() // It also ends the draining, on the client's answer.
+		_ = c.release()     // As above.
 		drained.Wait()
 		return
 	}

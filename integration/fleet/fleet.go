@@ -12,6 +12,7 @@ import (
 
 	"github.com/sourcegraph/conc"
 
+	"service_manager/hosts/crew"
 	"service_manager/hosts/sshtest"
 )
 
@@ -50,6 +51,7 @@ type Fleet struct {
 	stations  []*station
 	served    func(hostName string, version int, asked time.Time)
 	latency   time.Duration
+	work      *crew.Crew      // The sessions.
 	ctx       context.Context //nolint:containedctx // It is the fleet's lifetime, which no caller has.
 	stop      context.CancelFunc
 	returning conc.WaitGroup // hosts that are away, and the ends of standard inputs
@@ -70,7 +72,7 @@ func Start(config Config) (*Fleet, error) {
 	config.Pace = cmp.Or(config.Pace, paceOf(config.Hosts))
 
 	ctx, stop := context.WithCancel(context.Background())
-	f := &Fleet{ctx: ctx, stop: stop, served: config.Served, latency: config.Latency}
+	f := &Fleet{ctx: ctx, stop: stop, served: config.Served, latency: config.Latency, work: crew.New()}
 	if err := f.start(config); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("fleet: %w", err)
@@ -127,7 +129,8 @@ func (f *Fleet) Close() {
 	for _, s := range f.stations {
 		s.server.Close()
 	}
-	f.returning.Wait() // Last, since a connection may send a host away.
+	f.returning.Wait() // Behind them, since a connection may send a host away.
+	f.work.Wait()
 }
 
 func (f *Fleet) buffer() *[]byte {

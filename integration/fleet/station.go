@@ -33,7 +33,7 @@ func (s *station) start(userKey ssh.PublicKey) error {
 	s.mu.Lock() // A stranger may connect before the server is known.
 	defer s.mu.Unlock()
 	var err error
-	s.server, err = sshtest.Start(sshtest.Config{UserKey: userKey, Interact: s.exec, Greet: s.greet})
+	s.server, err = sshtest.Start(sshtest.Config{UserKey: userKey, Interact: s.exec, Greet: s.greet, Work: s.fleet.work})
 	return err
 }
 
@@ -89,6 +89,9 @@ func (s *station) answer(ctx context.Context, request systemctl.Request, done st
 	})
 	if !answered || !pause(ctx, s.fleet.latency) {
 		return -1
+	}
+	if done == "" {
+		sshtest.Last(ctx)
 	}
 	if _, err := stdout.Write(*buffer); err != nil {
 		return -1 // The client is gone.
