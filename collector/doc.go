@@ -8,8 +8,8 @@
 //	                └────── next turn, or the end of a back-off ◀────────┘
 //
 // One goroutine, the schedule, holds the agenda, the queues and all hosts. It waits for no host: each dial, poll and conclusion is
-// a goroutine of its own, which has the host until it hands back the result. Their number is bounded by counted places and not by a
-// set of workers, so that work can give up its place without ending.
+// a job in another goroutine (package crew), which has the host until it hands back the result. Their number is bounded by counted places and
+// not by a set of workers, so that work can give up its place without ending.
 //
 // # Turns
 //

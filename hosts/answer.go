@@ -9,6 +9,7 @@ import (
 
 // Sizes of buffers for answers, in bytes. With 20 units an answer has some 12 KiB.
 const (
+	leastRead   = 64
 	leastBuffer = 16 << 10
 	mostBuffer  = 128 << 10 // Greater ones are not kept.
 )
@@ -34,7 +35,7 @@ func (a *answers) done(answer []byte) {
 // readAll appends what r has to text, until its end or until limit bytes have come and one more.
 func readAll(text []byte, r io.Reader, limit int64) ([]byte, error) {
 	for most := len(text) + int(limit) + 1; len(text) < most; {
-		text = slices.Grow(text, 1)
+		text = slices.Grow(text, leastRead)
 		n, err := r.Read(text[len(text):min(cap(text), most)])
 		text = text[:len(text)+n]
 		if errors.Is(err, io.EOF) {

@@ -23,8 +23,8 @@ var (
 	errSilent = errors.New("no answer to a probe")
 )
 
-// A conn is one SSH connection. It owns goroutines: one answers the server's requests, which would otherwise fill
-// golang.org/x/crypto/ssh's queues and stall the connection; the others make its calls, which know no context. All end when the
+// A conn is one SSH connection. One goroutine of its own answers the server's requests, which would otherwise fill
+// golang.org/x/crypto/ssh's queues and stall the connection. Its calls, which know no context, are jobs of the pool's crew. All end when the
 // connection does.
 type conn struct {
 	transport *transport
@@ -88,7 +88,7 @@ func refuse(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) {
 	}
 }
 
-// serve runs f in a goroutine that the connection owns, unless that is being closed. f must end when the connection does.
+// serve has f done by the pool's crew, unless the connection is being closed, and has that wait for it. f must end when the connection does.
 func (c *conn) serve(f func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,16 +105,17 @@ func (c *conn) serveLocked(f func()) bool {
 	return true
 }
 
-// beside has f done at the same time, unless the connection is being closed, and returns what waits for that.
+// beside has f done at the same time, and returns what waits for that. Who calls it is done himself by serve, so that the connection, also
+// one that is being closed, waits for both.
 func (c *conn) beside(f func()) (wait func()) {
 	ended := make(chan struct{})
-	served := c.serve(func() {
-		defer close(ended)
-		f()
+	c.served.Add(1)
+	c.pool.work.Do(func() {
+		c.attend(func() {
+			defer close(ended)
+			f()
+		})
 	})
-	if !served {
-		close(ended)
-	}
 	return func() { <-ended }
 }
 

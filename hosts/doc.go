@@ -16,7 +16,7 @@
 //   - At most one connection per host, beside that of an examination, and exactly one user key is offered on it.
 //   - Nothing blocks longer than the host's connect timeout (Connect, the way over jump hosts included) or timeout (Poll), and
 //     [Pool.Close] waits for no peer. golang.org/x/crypto/ssh knows neither contexts nor deadlines, and those of a tunnel's channel
-//     fail: so its calls are made by goroutines that their connection owns, a caller leaves them when its time is up, and they
+//     fail: so its calls are jobs (package crew) that their connection waits for, a caller leaves them when its time is up, and they
 //     end at the latest when the byte stream below is closed, which never blocks.
 //   - A command that hangs on a host costs not the connection, and at most 4 processes there in 10 minutes: see [Pool.Poll]. A
 //     connection whose peer does not answer a probe within 2 s is given up.

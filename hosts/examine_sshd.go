@@ -123,6 +123,7 @@ func (e *examination) sessions(ctx context.Context) bool {
 	defer stop()
 	var served conc.WaitGroup
 	defer served.Wait()
+	e.conn.endStream(ctx) // Which has one of them.
 	// sshd forgets the session of the last command a moment after that has ended; an answer comes behind that moment.
 	_, _, _ = e.conn.ssh.SendRequest("keepalive@openssh.com", true, nil) // What is wrong with the connection shows below.
 	opened := 0

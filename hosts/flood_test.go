@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -145,6 +146,26 @@ func TestHostileHosts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Whoever has many units may answer with much, more than golang.org/x/crypto/ssh takes unread on one session: also then what comes on
+// standard error in place of an answer is read, and found to be too much, at once.
+func TestFloodOfErrorsInPlaceOfALargeAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.add(t, "web-01", sshtest.Config{Exec: func(ctx context.Context, c string, _, errout io.Writer) int { return flood(ctx, c, errout, nil) }})
+		h := l.host("web-01", nil)
+		for i := range 100 {
+			h.Units = append(h.Units, fmt.Sprintf("unit-%d.service", i))
+		}
+		took := began()
+		pool := newPool(t, hosts.Config{Dial: l.dial})
+		_, err := read(t.Context(), pool, h)
+		wantOutcome(t, err, hosts.ProtocolError, "more output")
+		if stats := pool.Stats(); took() > time.Second || stats.LeftBehind != 0 {
+			t.Errorf("it took %v; %+v", took(), stats)
+		}
+	})
 }
 
 // A host that ends the connection, or floods it, before it is asked anything has no outcome of hosts that cannot be reached.

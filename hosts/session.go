@@ -168,7 +168,8 @@ func (s *session) converse() (output, error) {
 			err = s.listen.read(passing{channel, s.conn.transport})
 		default:
 			if err = endInput(channel); err == nil {
-				out.stdout, out.stderr, err = s.answer(channel)
+				errorsEnd = s.conn.beside(func() { out.stderr, overflow = s.read(nil, channel.Stderr(), maxStderr) })
+				out.stdout, err = s.read(s.conn.pool.answers.buffer(), channel, s.limit)
 			}
 		}
 	}
@@ -228,15 +229,6 @@ func exitStatus(requests <-chan *ssh.Request) (status int, signal string) {
 		}
 	}
 	return status, signal
-}
-
-// answer reads what the command prints, on standard output first: the bound on what arrives is also one on what waits there meanwhile.
-func (s *session) answer(channel ssh.Channel) (stdout, stderr []byte, err error) {
-	if stdout, err = s.read(s.conn.pool.answers.buffer(), channel, s.limit); err != nil {
-		return stdout, nil, err
-	}
-	stderr, err = s.read(stdout[len(stdout):], channel.Stderr(), maxStderr)
-	return stdout, stderr, err
 }
 
 // read appends what r has to text, and returns it. The connection is aborted when more than limit bytes come: to stop reading only would

@@ -185,12 +185,12 @@ func TestStreamRefused(t *testing.T) {
 	})
 }
 
-// Doctor says so of a host that lets no stream run, and nothing of one that does.
+// Doctor says so of a host that lets no stream run, and nothing of one that does, whose session it does not miss.
 func TestExamineStream(t *testing.T) {
 	stream := func(h *inventory.Host) { h.SSH.Mode = inventory.ModeStream }
 	for _, refuse := range []bool{true, false} {
-		r := examine(t, sshtest.Config{Interact: (&streamer{refuse: refuse}).interact}, stream, 0)
-		if got := slices.Contains(trouble(r), "query: no_stream"); got != refuse || r.Outcome != hosts.OK {
+		r := examine(t, sshtest.Config{Interact: (&streamer{refuse: refuse}).interact, MaxSessions: 3}, stream, 0)
+		if got := slices.Contains(trouble(r), "query: no_stream"); got != refuse || r.Outcome != hosts.OK || slices.Contains(trouble(r), "sessions: few_sessions") {
 			t.Errorf("refuses: %t; %s, %v", refuse, r.Outcome, trouble(r))
 		}
 	}

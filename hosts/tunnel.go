@@ -282,7 +282,7 @@ func (w wanted) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// A tunnel is a byte stream through a jump host: one end of a pipe, the other end of which two goroutines of the connection to
+// A tunnel is a byte stream through a jump host: one end of a pipe, the other end of which two jobs of the connection to
 // the jump host copy from and to a channel. A channel knows no deadlines, and its Close waits while the connection does; a pipe's
 // end closes at once, and frees who reads and writes.
 type tunnel struct {

@@ -21,6 +21,7 @@ type rawConn struct {
 	mu      sync.Mutex
 	holding bool
 	held    []byte
+	broken  error // Of a write: what comes behind a part of a frame would be no frame.
 }
 
 func dialRaw(ctx context.Context, network, addr string, writeTimeout time.Duration) (*rawConn, error) {
@@ -75,9 +76,12 @@ func (c *rawConn) flush() error {
 	return err
 }
 
-func (c *rawConn) write(b []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil {
-		return 0, err
+func (c *rawConn) write(b []byte) (n int, err error) {
+	if c.broken != nil {
+		return 0, c.broken
 	}
-	return c.Conn.Write(b)
+	if c.broken = c.SetWriteDeadline(time.Now().Add(c.timeout)); c.broken == nil {
+		n, c.broken = c.Conn.Write(b)
+	}
+	return n, c.broken
 }

@@ -139,8 +139,12 @@ func (s *session) sendSome(ctx context.Context) (more bool) {
 			break
 		}
 	}
-	if err := s.release(); err != nil && s.err == nil {
-		s.err = s.reason(err)
+	err := s.release()
+	if s.err == nil {
+		s.err = err
+	}
+	if s.err != nil {
+		s.err = s.reason(s.err)
 	}
 	return more
 }
@@ -169,7 +173,7 @@ func (s *session) send(ctx context.Context) bool {
 	}
 	c, err := s.publish(m)
 	if err != nil {
-		c, s.err = unsent{}, s.reason(err)
+		c, s.err = unsent{}, err
 	}
 	s.window.add(m, c, why == unanswered)
 	if err != nil {

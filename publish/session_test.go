@@ -23,9 +23,9 @@ type fakeWire struct {
 	held        int   // Messages since the last hold.
 	writes      []int // Messages in each write.
 	failRelease error
-	returns  chan amqp.Return
-	blocked  chan amqp.Blocking
-	closed   chan *amqp.Error
+	returns     chan amqp.Return
+	blocked     chan amqp.Blocking
+	closed      chan *amqp.Error
 }
 
 type fakeConfirm struct {

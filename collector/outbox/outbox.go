@@ -68,8 +68,8 @@ type Outbox struct {
 	nacked    int           // Slots whose last message was refused.
 	told      map[lotKey]*told
 	losses    losses
-	signalled time.Time // When statuses were last signalled.
-	coming    bool      // They will be again.
+	signalled time.Time // When there was last a signal for statuses.
+	coming    bool      // There will be one.
 
 	open  int           // Messages waiting, in flight or parked.
 	empty chan struct{} // Closed when open comes to 0; nil while no one waits for it.

@@ -12,7 +12,8 @@ import (
 // without its node; the other queues bound to the exchange got the message and get it again with each try.
 const retryRefused = 5 * time.Second
 
-// company is how long a status waits for others, where one was sent just before. It is less than a poll takes, and a thousandth of an interval.
+// company is how long a status waits for others, where one was handed out just before. It is less than a poll takes, and a thousandth of an
+// interval.
 const company = 10 * time.Millisecond
 
 // newest holds the newest message of each name: a host, or what a notice tells.

@@ -17,29 +17,42 @@ const most = 64
 // A Crew runs jobs, each of them at once, as many as there are. It is safe for concurrent use.
 type Crew struct {
 	jobs    chan func() // To a worker that waits for one.
-	over    chan struct{}
-	end     func() // Closes over, once.
+	ended   chan struct{}
 	waiting atomic.Int64
+
+	mu      sync.Mutex
+	over    bool // ended is closed.
 	workers conc.WaitGroup
 }
 
 // New returns a crew, which is to be ended by Wait.
 func New() *Crew {
-	over := make(chan struct{})
-	return &Crew{jobs: make(chan func()), over: over, end: sync.OnceFunc(func() { close(over) })}
+	return &Crew{jobs: make(chan func()), ended: make(chan struct{})}
 }
 
-// Do begins a job, and does not wait for it.
+// Do begins a job, and does not wait for it. When the crew has ended the job has a goroutine of its own.
 func (c *Crew) Do(job func()) {
 	select {
 	case c.jobs <- job:
 	default:
-		c.workers.Go(func() {
-			for ; job != nil; job = c.next() {
-				job()
-			}
-		})
+		c.hire(job)
 	}
+}
+
+func (c *Crew) hire(job func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		go job()
+		return
+	}
+	c.workers.Go(func() {
+		for job != nil {
+			job()
+			job = nil // Of what it holds nothing is kept while the worker waits.
+			job = c.next()
+		}
+	})
 }
 
 // next waits for a job, unless enough others do; nil ends the worker.
@@ -51,13 +64,18 @@ func (c *Crew) next() func() {
 	select {
 	case job := <-c.jobs:
 		return job
-	case <-c.over:
+	case <-c.ended:
 		return nil
 	}
 }
 
-// Wait waits until all jobs have ended, and ends the workers. It panics if a job did. It is to be called when Do is not called any more.
+// Wait ends the crew: it waits for all jobs that were begun before, and panics if one of them did.
 func (c *Crew) Wait() {
-	c.end()
+	c.mu.Lock()
+	if !c.over {
+		c.over = true
+		close(c.ended)
+	}
+	c.mu.Unlock()
 	c.workers.Wait()
 }

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -80,6 +82,50 @@ func TestWaitWaitsForJobs(t *testing.T) {
 			t.Error("the job, or Wait, has not ended")
 		}
 	})
+}
+
+// A job that comes while the crew ends, or later, is done too.
+func TestJobsBesideWait(t *testing.T) {
+	t.Parallel()
+	for range 200 {
+		c := New()
+		var done sync.WaitGroup
+		begin := make(chan struct{})
+		for range 4 {
+			done.Add(1)
+			go func() {
+				<-begin
+				c.Do(done.Done)
+			}()
+		}
+		close(begin)
+		c.Wait()
+		done.Wait()
+	}
+}
+
+// An idle worker keeps nothing of its last job.
+func TestIdleWorkersHoldNothing(t *testing.T) {
+	t.Parallel()
+	c := New()
+	freed, done := make(chan struct{}), make(chan struct{})
+	held := new([1 << 10]byte)
+	runtime.AddCleanup(held, func(struct{}) { close(freed) }, struct{}{})
+	c.Do(func() {
+		held[0]++
+		close(done)
+	})
+	<-done
+	held = nil
+	for {
+		runtime.GC()
+		select {
+		case <-freed:
+			c.Wait()
+			return
+		case <-time.After(time.Millisecond):
+		}
+	}
 }
 
 func TestWaitPanicsWhereAJobDid(t *testing.T) {
