@@ -27,7 +27,7 @@ func TestNextStaysInPhase(t *testing.T) {
 func TestATurnComesOnce(t *testing.T) {
 	const interval, phase = 10 * time.Second, 3 * time.Second
 	due := time.Unix(1e9+3, 0)
-	at := func(d time.Duration) time.Time { return due.Add(d) }
+	at := due.Add
 	for now, want := range map[time.Duration]time.Duration{
 		0:                       interval,
 		50 * time.Microsecond:   interval,

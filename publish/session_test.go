@@ -61,8 +61,8 @@ func newFakeWire() *fakeWire {
 		f.held++
 		return c, nil
 	}}
-	f.wire.hold = func() { f.held = 0 }
-	f.wire.release = func() error {
+	f.hold = func() { f.held = 0 }
+	f.release = func() error {
 		if f.held > 0 {
 			f.writes = append(f.writes, f.held)
 		}
