@@ -28,6 +28,8 @@ RACE = -race
 UNIT_TESTS = -shuffle=on ./...
 # The first time the stack is built takes minutes. One package after the other, since they measure time.
 INTEGRATION_TESTS = -tags=integration -count=1 -timeout=30m -p=1
+# How often each of the benchmarks of single packages runs.
+COUNT ?= 1
 # Its table is what it is run for.
 CHAOS_TEST = -v -run '^TestChaos$$' ./integration/chaos
 # How long `make chaos` takes, at least.
@@ -120,8 +122,8 @@ bench: ## Benchmarks, each figure beside its floor; installs as "make test" does
 	go run -ldflags '-X main.version=$(VERSION)' ./integration/bench/cmd $$chosen
 
 .PHONY: bench-unit
-bench-unit: ## Benchmarks of single packages
-	go test -run '^$$' -bench . -benchmem ./...
+bench-unit: ## Benchmarks of single packages. COUNT=10 before a change and after it, for benchstat to compare
+	go test -run '^$$' -bench . -benchmem -count $(COUNT) ./...
 
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## Format the code and modernise it

@@ -15,6 +15,10 @@
 // Fleet and latency run the binary itself, as `service_manager run` with its HTTP server and --pprof, and the simulated hosts of fleet in
 // processes of their own, so that what each costs is apart; they need /proc.
 //
+// The parser (hosts/systemctl), the comparer (collector/change), the writing of a status (publish) and a poll with both its ends
+// (integration/fleet) are Go benchmarks beside their code: `make bench-unit COUNT=10 > old`, the same once more after a change, and
+// `benchstat old new` (golang.org/x/perf/cmd/benchstat) tells whether there is a difference. What a profile of fleet says, -profiles keeps.
+//
 // `make bench` runs them with a broker of its own and prints a table of each, with the design's target where there is one. RESULTS.md has
 // those of one machine. A small run is among the integration tests, which assert that it works and never how fast.
 package bench
