@@ -30,6 +30,9 @@ type Config struct {
 	// Pace is how often, on average, a host has an incident. 0 means 20 s or, of more than five hosts, as often as makes one incident in 4 s
 	// for all of them. With a slower pace timers elapse more seldom, too, and fewer of their services fail.
 	Pace time.Duration
+	// Units is how many units of each host are watched, at least. What its role lacks are services, sockets and mounts that nothing happens to
+	// but what they use. 0 means those of its role, 5 or 6.
+	Units int
 	// Mode is how the inventory has the hosts asked: inventory.ModeExec, or inventory.ModeStream. Empty means as by default.
 	Mode string
 	// Steady says that nothing ever changes but by command, and no host ever goes away.
@@ -63,9 +66,9 @@ func Start(config Config) (*Fleet, error) {
 	switch {
 	case config.Dir == "":
 		return nil, errors.New("fleet: no folder for its files")
-	case config.Hosts < 0 || config.After < 0 || config.Pace < 0 || config.Latency < 0:
-		return nil, fmt.Errorf("fleet: %d hosts after %d, an incident every %v, answers that take %v: not possible",
-			config.Hosts, config.After, config.Pace, config.Latency)
+	case config.Hosts < 0 || config.After < 0 || config.Units < 0 || config.Pace < 0 || config.Latency < 0:
+		return nil, fmt.Errorf("fleet: %d hosts after %d, %d units on each, an incident every %v, answers that take %v: not possible",
+			config.Hosts, config.After, config.Units, config.Pace, config.Latency)
 	}
 	config.Hosts = cmp.Or(config.Hosts, 5)
 	config.Seed = cmp.Or(config.Seed, rand.Uint64()) //nolint:gosec // G404: not a secret.
@@ -86,6 +89,9 @@ func (f *Fleet) start(config Config) error {
 		return fmt.Errorf("making a user key: %w", err)
 	}
 	groups := groups()
+	for i := range groups {
+		groups[i].fillUp(config.Units)
+	}
 	for _, h := range newHosts(config, &groups, time.Now()) {
 		s := &station{fleet: f, host: h}
 		if err := s.start(userKey.PublicKey()); err != nil {

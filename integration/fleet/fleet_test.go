@@ -246,3 +246,38 @@ func TestOtherCommandsAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestUnits has hosts with more units than their roles have, of several types, all of which answer.
+func TestUnits(t *testing.T) {
+	t.Parallel()
+	const units = 20
+	f, err := Start(Config{Hosts: 5, Units: units, Seed: 1, Steady: true, Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	inv, err := inventory.Load(f.InventoryPath())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := hosts.New(hosts.Config{})
+	defer pool.Close()
+	for _, h := range inv.Hosts {
+		if err := pool.Connect(t.Context(), h); err != nil {
+			t.Fatal(err)
+		}
+		snapshot, err := pool.Poll(t.Context(), h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		added := map[string]int{}
+		for _, u := range snapshot.Units {
+			if strings.Contains(u.Name, "app") && u.LoadState == "loaded" && u.ActiveState == "active" {
+				added[filepath.Ext(u.Name)]++
+			}
+		}
+		if len(snapshot.Units) != units || added[".service"] < 3 || added[".socket"] < 3 || added[".mount"] < 3 {
+			t.Errorf("%s: %d units, added %v", h.Name, len(snapshot.Units), added)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -57,6 +58,22 @@ func (g *group) inInventory() []string {
 		}
 	}
 	return units
+}
+
+// fillUp adds units until there are n.
+func (g *group) fillUp(n int) {
+	for i := 1; len(g.specs) < n; i++ {
+		s := spec{name: fmt.Sprintf("app-%02d.service", i), description: fmt.Sprintf("Application %d of this host", i)}
+		s.typicalMemory, s.typicalTasks, s.typicalCPU = uint64(20+7*i%90)*mib, uint64(3+i%9), 0.01*float64(1+i%7)
+		switch i % 4 {
+		case 2:
+			s.name, s.kind = fmt.Sprintf("app-%02d.socket", i), socket
+			s.triggers = fmt.Sprintf("app-%02d.service", i-1)
+		case 3:
+			s.name, s.kind, s.typicalTasks, s.typicalCPU = fmt.Sprintf("srv-app%02d.mount", i), mount, 0, 0
+		}
+		g.specs = append(g.specs, enabled(s))
+	}
 }
 
 const mib = 1 << 20
