@@ -46,7 +46,7 @@ func TestBenchmarks(t *testing.T) {
 		}
 		report.Tables = append(report.Tables, table)
 	}
-	if diff := cmp.Diff(map[string]int{"publishes": 6, "events": 4, "commits": 8, "opens": 2, "fleet": 132, "latency": 6}, rows); diff != "" {
+	if diff := cmp.Diff(map[string]int{"publishes": 6, "events": 4, "commits": 8, "opens": 2, "fleet": 186, "latency": 6}, rows); diff != "" {
 		t.Error("rows (-want +got):\n" + diff)
 	}
 	if left, err := os.ReadDir(r.Dir); err != nil || len(left) > 0 {

@@ -40,7 +40,7 @@ func compared(tb testing.TB, p Poll) *Baseline {
 
 func BenchmarkCompareUnchanged(b *testing.B) {
 	for _, units := range []int{20, 100} {
-		b.Run(fmt.Sprint(units), func(b *testing.B) {
+		b.Run(fmt.Sprintf("units=%d", units), func(b *testing.B) {
 			baseline, p := compared(b, benchmarked(units)), benchmarked(units)
 			b.ReportAllocs()
 			for b.Loop() {
@@ -55,7 +55,7 @@ func BenchmarkCompareUnchanged(b *testing.B) {
 
 func BenchmarkCompareRestarted(b *testing.B) {
 	for _, units := range []int{20, 100} {
-		b.Run(fmt.Sprint(units), func(b *testing.B) {
+		b.Run(fmt.Sprintf("units=%d", units), func(b *testing.B) {
 			baseline, p := compared(b, benchmarked(units)), benchmarked(units)
 			p.Snapshot.Units[7].InvocationID = "new"
 			b.ReportAllocs()
@@ -70,7 +70,7 @@ func BenchmarkCompareRestarted(b *testing.B) {
 
 func BenchmarkEncode(b *testing.B) {
 	for _, units := range []int{20, 100} {
-		b.Run(fmt.Sprint(units), func(b *testing.B) {
+		b.Run(fmt.Sprintf("units=%d", units), func(b *testing.B) {
 			state := compared(b, benchmarked(units)).State()
 			var size int
 			b.ReportAllocs()
@@ -88,7 +88,7 @@ func BenchmarkEncode(b *testing.B) {
 
 func BenchmarkDecode(b *testing.B) {
 	for _, units := range []int{20, 100} {
-		b.Run(fmt.Sprint(units), func(b *testing.B) {
+		b.Run(fmt.Sprintf("units=%d", units), func(b *testing.B) {
 			data, err := compared(b, benchmarked(units)).State().Encode()
 			if err != nil {
 				b.Fatal(err)

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"regexp"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +15,8 @@ type Run struct {
 	For    time.Duration // How long a measurement lasts. What is under way then is waited for, and counts.
 	Broker string        // URL of a RabbitMQ, with an account that may declare and delete exchanges and queues.
 	Dir    string        // Where state files are made, and removed. It decides which disk is measured.
+	// Scenes chooses those of fleet that are measured, by their names; nil: all.
+	Scenes *regexp.Regexp
 	// Profiles is a folder for the profiles of the program with simulated hosts, to be read with `go tool pprof`. Empty: they are not kept.
 	Profiles string
 	Hosting

@@ -20,5 +20,6 @@
 // `benchstat old new` (golang.org/x/perf/cmd/benchstat) tells whether there is a difference. What a profile of fleet says, -profiles keeps.
 //
 // `make bench` runs them with a broker of its own and prints a table of each, with the design's target where there is one. RESULTS.md has
-// those of one machine. A small run is among the integration tests, which assert that it works and never how fast.
+// those of one machine. A small run is among the integration tests (go test -tags integration -run '^TestBenchmarks' ./integration), which
+// assert that it works and never how fast.
 package bench

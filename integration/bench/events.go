@@ -37,7 +37,6 @@ func (r Run) events(ctx context.Context) (t Table, err error) {
 			if err != nil {
 				return Table{}, err
 			}
-			rows[0].AtLeast = targetPublishes
 			t.Rows = append(t.Rows, rows...)
 		}
 	}

@@ -22,6 +22,7 @@ const (
 	targetAge      = 1.5 // Intervals: how old the data of a healthy host may be at the 99th percentile, whatever befalls the others.
 	targetCores    = 1
 	targetCrowd    = 10_000 // Hosts. That it takes one core and so much memory is promised for as many, at 10 s.
+	manyUnits      = 20     // On each of some hosts, as in the other benchmarks.
 	dialsPerSecond = 200    // What the program allows itself by default: the floor under its start.
 )
 
@@ -29,6 +30,7 @@ const (
 type scene struct {
 	hosts   int
 	stream  bool          // With mode = "stream".
+	units   int           // On each host; 0: 5 or 6.
 	latency time.Duration // How long each answer takes.
 	frozen  float64       // Which share hangs, once all have been read.
 	gone    float64       // Which share refuses connections from then on.
@@ -39,6 +41,9 @@ func (s scene) String() string {
 	name := fmt.Sprintf("%d hosts", s.hosts)
 	if s.stream {
 		name += ", streams"
+	}
+	if s.units > 0 {
+		name += fmt.Sprintf(", %d units", s.units)
 	}
 	switch {
 	case s.cores > 0:
@@ -65,7 +70,8 @@ func (s scene) mode() string {
 	return inventory.ModeExec
 }
 
-// scenes are all fleets without trouble, in both modes, the greatest also with one core, and the smallest also with trouble.
+// scenes are all fleets without trouble, in both modes, the greatest also with more units and with one core, and the smallest also with
+// trouble.
 func (r Run) scenes() []scene {
 	var all []scene
 	for _, n := range r.Fleets {
@@ -73,6 +79,8 @@ func (r Run) scenes() []scene {
 	}
 	least, most := r.Fleets[0], r.Fleets[len(r.Fleets)-1]
 	return append(all,
+		scene{hosts: most, units: manyUnits},
+		scene{hosts: most, units: manyUnits, stream: true},
 		scene{hosts: most, cores: 1},
 		scene{hosts: most, cores: 1, stream: true},
 		scene{hosts: least, latency: r.Interval / 20},
@@ -90,6 +98,9 @@ func (r Run) fleet(ctx context.Context) (t Table, err error) {
 	defer func() { err = errors.Join(err, remove()) }()
 	t = Table{Title: fmt.Sprintf("`service_manager run` with simulated hosts, each polled every %v; the CPU of the simulated hosts beside its own", r.Interval)}
 	for _, s := range r.scenes() {
+		if r.Scenes != nil && !r.Scenes.MatchString(s.String()) {
+			continue
+		}
 		rows, err := r.scene(ctx, programs, s)
 		if err != nil {
 			return Table{}, fmt.Errorf("%v: %w; measured before that:\n%v", s, err, t) // It took minutes.
@@ -181,7 +192,7 @@ func (st *stage) begin(ctx context.Context, r Run, programs string, s scene) (al
 		return nil, err
 	}
 	st.closing = append(st.closing, x.delete)
-	st.crowd, err = gather(ctx, programs, assignment{Hosts: s.hosts, Dir: dir, Mode: s.mode(), Latency: s.latency, Changes: s.changesPerSecond()})
+	st.crowd, err = gather(ctx, programs, assignment{Hosts: s.hosts, Dir: dir, Mode: s.mode(), Units: s.units, Latency: s.latency, Changes: s.changesPerSecond()})
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,8 @@ type Machine struct {
 	Command    string    `json:"command"`
 	CPU        string    `json:"cpu"`
 	Cores      int       `json:"cores"`
+	Memory     string    `json:"memory"`
+	OpenFiles  int       `json:"open_files"` // That a process may have: simulated hosts want two each.
 	Kernel     string    `json:"kernel"`
 	FileSystem string    `json:"file_system"` // Of the state files.
 	Versions   Versions  `json:"versions"`
@@ -40,7 +42,7 @@ type Versions struct {
 func (r Run) Describe(ctx context.Context, command, version string) (Machine, error) {
 	m := Machine{
 		Date: time.Now().UTC().Truncate(time.Second), Command: command,
-		CPU: cpuModel(), Cores: runtime.NumCPU(), Kernel: lastLine(ctx, "uname", "-sr"),
+		CPU: cpuModel(), Cores: runtime.NumCPU(), Memory: mainMemory(), OpenFiles: openFiles(), Kernel: lastLine(ctx, "uname", "-sr"),
 		FileSystem: lastLine(ctx, "df", "--output=fstype", r.Dir),
 		Versions: Versions{
 			Program: version, Go: runtime.Version(), AMQP: moduleVersion("github.com/rabbitmq/amqp091-go"),
@@ -61,8 +63,8 @@ func (r Run) Describe(ctx context.Context, command, version string) (Machine, er
 // String is the machine for people.
 func (m Machine) String() string {
 	v := m.Versions
-	return fmt.Sprintf("%s: %s\n%d cores, %s, %s, state files on %s\nservice_manager %s, %s, amqp091-go %s, bbolt %s, RabbitMQ %s\n",
-		m.Date.Format(time.RFC3339), m.Command, m.Cores, m.CPU, m.Kernel, m.FileSystem, v.Program, v.Go, v.AMQP, v.Bbolt, v.RabbitMQ)
+	return fmt.Sprintf("%s: %s\n%d cores, %s, %s of memory, %d open files, %s, state files on %s\nservice_manager %s, %s, amqp091-go %s, bbolt %s, RabbitMQ %s\n",
+		m.Date.Format(time.RFC3339), m.Command, m.Cores, m.CPU, m.Memory, m.OpenFiles, m.Kernel, m.FileSystem, v.Program, v.Go, v.AMQP, v.Bbolt, v.RabbitMQ)
 }
 
 // loadAverage is the machine's, over one minute.
@@ -75,13 +77,18 @@ func loadAverage() string {
 	return load
 }
 
-func cpuModel() string {
-	text, err := os.ReadFile("/proc/cpuinfo")
+func cpuModel() string { return procValue("/proc/cpuinfo", "model name") }
+
+func mainMemory() string { return procValue("/proc/meminfo", "MemTotal") }
+
+// procValue is the first value of a name in a file of /proc.
+func procValue(path, of string) string {
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return unknown
 	}
 	for line := range strings.Lines(string(text)) {
-		if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "model name" {
+		if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == of {
 			return strings.TrimSpace(value)
 		}
 	}

@@ -29,6 +29,7 @@ type assignment struct {
 	After   int           `json:"after"` // As in [fleet.Config].
 	Dir     string        `json:"dir"`
 	Mode    string        `json:"mode"` // Likewise.
+	Units   int           `json:"units"`
 	Latency time.Duration `json:"latency"`
 	Changes float64       `json:"changes"` // Services that crash and are restarted, per second, on all hosts together.
 }
@@ -47,7 +48,7 @@ func Simulate(in io.Reader, out io.Writer) error {
 	if err := orders.Decode(&a); err != nil {
 		return fmt.Errorf("reading what to simulate: %w", err)
 	}
-	f, err := fleet.Start(fleet.Config{Hosts: a.Hosts, After: a.After, Seed: seed, Dir: a.Dir, Pace: never, Mode: a.Mode, Latency: a.Latency})
+	f, err := fleet.Start(fleet.Config{Hosts: a.Hosts, After: a.After, Seed: seed, Dir: a.Dir, Pace: never, Mode: a.Mode, Units: a.Units, Latency: a.Latency})
 	if err != nil {
 		return err
 	}

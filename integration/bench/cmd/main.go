@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -68,6 +69,10 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.Broker, "broker", "", "URL of a RabbitMQ, with an account that may declare and delete (default a container of our own)")
 	fs.IntVar(&o.Swept, "swept", o.Swept, "of sweep: how many real hosts")
 	fs.StringVar(&o.Dir, "dir", folder, "where state files are made and removed, on the disk to be measured")
+	fs.Func("scenes", `of fleet: measures only those whose names match a regular expression, such as "20 units" (default all)`, func(text string) (err error) {
+		o.Scenes, err = regexp.Compile(text)
+		return err
+	})
 	fs.StringVar(&o.Profiles, "profiles", "", "of fleet: folder to keep profiles in, of the CPU time of each round and of the memory after the last")
 	fs.StringVar(&o.json, "json", filepath.Join(folder, time.Now().UTC().Format("20060102T150405Z.json")), "file to write")
 	if err := fs.Parse(args); err != nil {
@@ -162,7 +167,10 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 		}
 		fmt.Fprintln(stdout, t)
 		report.Tables = append(report.Tables, t)
+		if err := report.Save(o.json); err != nil { // Each time: the next may fail.
+			return err
+		}
 	}
 	fmt.Fprintln(stdout, "written to", o.json)
-	return report.Save(o.json)
+	return nil
 }
