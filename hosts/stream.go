@@ -14,7 +14,7 @@ import (
 )
 
 // A stream is a command on a host that answers one question after the other, for as long as the connection stands: it spares the host a
-// session and four processes for each poll, and this side most of what SSH costs. It is only a shorter way: whatever goes wrong with it, the
+// session and four processes for each poll, and this side a third to a half of what SSH costs. It is only a shorter way: whatever goes wrong with it, the
 // question is asked again by a command of its own, whose end says what is the matter.
 type stream struct {
 	session   *session
