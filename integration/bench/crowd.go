@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -50,6 +51,8 @@ func gather(ctx context.Context, programs string, a assignment) (crowd, error) {
 func settle(ctx context.Context, programs string, a assignment) (*quarter, error) {
 	q := &quarter{hosts: a.Hosts}
 	p, _, err := launch(ctx, filepath.Join(programs, "simulate"), func(cmd *exec.Cmd) error {
+		// What they do comes one after the other, so that another thread is woken up in vain; and they have memory to spare for garbage.
+		cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=400")
 		orders, err := cmd.StdinPipe()
 		if err != nil {
 			return err
