@@ -149,7 +149,7 @@ func (p *Pool) Drop(name string) {
 }
 
 // Close ends all connections, whatever their peers do. Calls that are under way are interrupted, and those of Connect and Poll waited
-// for; later ones fail.
+// for, as is what an examination has under way on its connection; later ones fail.
 func (p *Pool) Close() {
 	p.end()
 	p.mu.Lock()
